@@ -1,0 +1,339 @@
+"""The one place that talks HTTP: GET pages and read-only POSTs through the Graph SDK's own request adapter.
+
+The adapter brings sign-in, proxies and redirects; pages come back as bytes and are split, never turned into SDK model
+objects (3.5 ms each, measured). Throttling and retries are ours, because the SDK does not retry 500, 502 and broken
+connections and gives up at long Retry-After values.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from appgov_lib.errors import SignInError
+from appgov_lib.extract.credentials import explain_sign_in
+from appgov_lib.settings import is_loopback
+
+LIMITS: Mapping[str, tuple[int, float, int]] = {
+    # workload: (requests, per seconds, at once). Directory is metered in resource units by the service itself, so
+    # only the number at once is held; the others are documented request budgets per app and tenant.
+    "directory": (10_000, 10.0, 8),
+    "reporting": (5, 10.0, 4),
+    "security": (150, 60.0, 4),
+    "hunting": (45, 60.0, 2),
+    "identity_protection": (1, 1.0, 1),
+}
+LOOPBACK_LIMITS: Mapping[str, tuple[int, float, int]] = dict.fromkeys(LIMITS, (10000, 1.0, 8))
+"""A server on this machine has no budget to share with others."""
+RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
+MAX_ATTEMPTS = 9
+MAX_VISITS = 5
+"""Times the same next link is followed: an empty page may name itself again, a circle would never end."""
+LONGEST_WAIT = 600.0
+"""Seconds; a Retry-After beyond this is taken as a failure of the source, not waited out."""
+
+
+class Page(msgspec.Struct):
+    """A page of a collection: records as raw JSON, and where the next one is."""
+
+    value: list[msgspec.Raw] = []
+    next: str | None = msgspec.field(name="@odata.nextLink", default=None)
+    delta: str | None = msgspec.field(name="@odata.deltaLink", default=None)
+    count: int | None = msgspec.field(name="@odata.count", default=None)
+
+
+class HuntingAnswer(msgspec.Struct):
+    """The answer to a hunting query: rows as raw JSON."""
+
+    results: list[msgspec.Raw] = []
+
+
+class _ErrorDetail(msgspec.Struct):
+    """Code and message of Graph's error form."""
+
+    code: str | None = None
+    message: str | None = None
+
+
+class _ErrorBody(msgspec.Struct):
+    """Graph's error form."""
+
+    error: _ErrorDetail
+
+
+class GraphError(Exception):
+    """A request that Graph refused for good, or never answered whole (`status` 0)."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        """HTTP status, Graph's error code, Graph's message."""
+        super().__init__(status, code, message)
+        self.status, self.code, self.message = status, code, message
+
+    def __str__(self) -> str:
+        """Status, code and the first 200 characters of the service's message, without control characters."""
+        text = re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", self.message)[:200]
+        return f"HTTP {self.status} {self.code}: {text}".strip()
+
+    @property
+    def page_expired(self) -> bool:
+        """Whether the paging or delta token ran out, so that the collection must be read from its start again."""
+        return self.status == 410 or (self.status == 400 and "ExpiredPageToken" in self.code)
+
+    @property
+    def coverage_status(self) -> str:
+        """What this error means for a source: not_licensed, not_permitted or failed."""
+        text = f"{self.code} {self.message}".lower()
+        if "nonpremium" in text or "premium license" in text or "not licensed" in text or "no license" in text:
+            return "not_licensed"
+        return "not_permitted" if self.status == 403 else "failed"
+
+
+class Limiter:
+    """At most `requests` starts in any `seconds`, and `at_once` in flight; one for each workload."""
+
+    def __init__(self, requests: int, seconds: float, at_once: int, clock: Callable[[], float]) -> None:
+        """`clock` is monotonic seconds."""
+        self._requests, self._seconds, self._clock = requests, seconds, clock
+        self._starts: list[float] = []
+        self._turn = asyncio.Lock()
+        self.slots = asyncio.Semaphore(at_once)
+        self.paused_until = 0.0
+
+    async def wait(self) -> None:
+        """Return when the next request may start."""
+        async with self._turn:
+            while True:
+                now = self._clock()
+                self._starts = [start for start in self._starts if now - start < self._seconds]
+                delay = self.paused_until - now
+                if len(self._starts) >= self._requests:
+                    delay = max(delay, self._seconds - (now - self._starts[0]))
+                if delay <= 0:
+                    self._starts.append(now)
+                    return
+                await asyncio.sleep(delay)
+
+
+class GraphClient:
+    """Reads from one Graph endpoint. Use as an asynchronous context manager inside one event loop."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        credential: Any,
+        *,
+        limits: Mapping[str, tuple[int, float, int]] | None = None,
+        sleep: Callable[[float], Any] = asyncio.sleep,
+        seed: int = 0,
+    ) -> None:
+        """`endpoint` without version or trailing slash; `limits` as `LIMITS`; `sleep` and `seed` serve tests."""
+        self.endpoint = endpoint
+        self.host = urlsplit(endpoint).netloc
+        self.requests: Counter[str] = Counter()
+        """HTTP requests made so far, by the name given to each call."""
+        self._credential = credential
+        self._sleep = sleep
+        self._random = random.Random(seed)  # noqa: S311 - spreads retries, guards nothing
+        self._limits = {**(LOOPBACK_LIMITS if is_loopback(endpoint) else LIMITS), **(limits or {})}
+        self._limiters: dict[str, Limiter] = {}
+        self._adapter: Any = None
+        self._http: Any = None
+        self._transports: list[Any] = []
+
+    async def __aenter__(self) -> GraphClient:
+        """Open the connection pool."""
+        import httpx
+        from kiota_authentication_azure.azure_identity_authentication_provider import (
+            AzureIdentityAuthenticationProvider,
+        )
+        from kiota_http.middleware.options import RetryHandlerOption
+        from msgraph.graph_request_adapter import GraphRequestAdapter
+        from msgraph_core import GraphClientFactory
+
+        pool = httpx.AsyncClient(
+            http2=False,
+            timeout=httpx.Timeout(300, connect=30),
+            limits=httpx.Limits(max_connections=32, max_keepalive_connections=32),
+        )
+        # The SDK's wrapper never closes the transports it wraps, so they are remembered here.
+        self._transports = [pool._transport, *(mount for mount in pool._mounts.values() if mount is not None)]
+        options = {RetryHandlerOption.get_key(): RetryHandlerOption(max_retries=0, should_retry=False)}
+        self._http = GraphClientFactory.create_with_default_middleware(client=pool, options=options)
+        # allowed_hosts: without it the token would follow a nextLink to any host.
+        auth = AzureIdentityAuthenticationProvider(
+            self._credential,
+            scopes=[f"{self.endpoint}/.default"],
+            allowed_hosts=[urlsplit(self.endpoint).hostname or ""],
+        )
+        self._adapter = GraphRequestAdapter(auth, self._http)
+        self._adapter.base_url = f"{self.endpoint}/v1.0"
+        loop = asyncio.get_running_loop()
+        self._limiters = {name: Limiter(*limit, clock=loop.time) for name, limit in self._limits.items()}
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the pool and the credential."""
+        await self._http.aclose()
+        for transport in self._transports:
+            await transport.aclose()
+        close = getattr(self._credential, "close", None)
+        if close is not None:
+            await close()
+
+    async def pages(
+        self, url: str, *, name: str, workload: str, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[tuple[str, Page, bytes]]:
+        """Every page of a collection from `url` on: its address, its records, its bytes.
+
+        An empty page with a next link does not end it; a next link to another host, or one that keeps coming back,
+        does, as a `GraphError`.
+        """
+        seen: Counter[str] = Counter()
+        address: str | None = url
+        while address:
+            if urlsplit(address).netloc != self.host:
+                raise GraphError(0, "ForeignNextLink", "the next page is on another host; it was not followed")
+            if seen[address] >= MAX_VISITS:
+                raise GraphError(0, "NextLinkLoop", "the service kept sending a next page that was already read")
+            seen[address] += 1
+            body = await self.send("GET", address, name=name, workload=workload, headers=headers, parse=Page)
+            page = msgspec.json.decode(body, type=Page)
+            yield address, page, body
+            address = page.next
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        name: str,
+        workload: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        parse: type | None = None,
+    ) -> bytes:
+        """One request, retried until it is answered or refused; returns the body.
+
+        `parse` is the msgspec type a whole body must have: a body cut short is asked for again. Raises `GraphError`
+        when refused and `SignInError` when there is no valid token.
+        """
+        limiter = self._limiters[workload]
+        failure = GraphError(0, "NoAnswer", "no answer")
+        token_refused = False
+        async with limiter.slots:
+            for attempt in range(1, MAX_ATTEMPTS + 1):
+                await limiter.wait()
+                self.requests[name] += 1
+                try:
+                    content = await self._once(method, url, headers, body)
+                    if parse is not None:
+                        msgspec.json.decode(content, type=parse)
+                    return content
+                except _Refused as refused:
+                    failure = refused.error
+                    if failure.status == 401 and not token_refused:
+                        token_refused = True  # a token may run out in flight; the credential hands out a fresh one
+                        continue
+                    if failure.status == 401:
+                        raise SignInError(
+                            "Graph refused the token (401): it is expired, or meant for another tenant or endpoint; "
+                            "sign in again."
+                        ) from None
+                    if failure.status not in RETRY_STATUS:
+                        raise failure from None
+                    delay = self._backoff(attempt) if refused.retry_after is None else refused.retry_after
+                    if failure.status == 429:
+                        limiter.paused_until = max(limiter.paused_until, asyncio.get_running_loop().time() + delay)
+                except _Broken as broken:
+                    failure = GraphError(0, "Broken", str(broken))
+                    delay = self._backoff(attempt)
+                except msgspec.MsgspecError:
+                    failure = GraphError(0, "CutBody", "the answer was cut short or is not JSON")
+                    delay = self._backoff(attempt)
+                if delay > LONGEST_WAIT or attempt == MAX_ATTEMPTS:
+                    break
+                await self._sleep(delay)
+        raise failure
+
+    def _backoff(self, attempt: int) -> float:
+        """Exponential with full jitter: 0..0.5*2^(attempt-1) seconds, 60 at most."""
+        return self._random.uniform(0, min(60.0, 0.5 * 2 ** (attempt - 1)))
+
+    async def _once(self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None) -> bytes:
+        """A single attempt; `_Refused` for an error answer, `_Broken` when there was none."""
+        import httpx
+        from azure.core.exceptions import ClientAuthenticationError
+        from kiota_abstractions.method import Method
+        from kiota_abstractions.request_information import RequestInformation
+
+        request = RequestInformation(Method[method])
+        request.url = url
+        for key, value in {"Accept": "application/json", **(headers or {})}.items():
+            request.headers.try_add(key, value)
+        if body is not None:
+            request.set_stream_content(body, "application/json")
+        span = self._adapter.start_tracing_span(request, "send")
+        try:
+            # The native response: the SDK's typed errors import its models, 1.6 s at the first one.
+            response = await self._adapter.get_http_response_message(request, span)
+        except ClientAuthenticationError as error:
+            raise explain_sign_in(error) from None
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise _Broken(f"{type(error).__name__} while reading") from None
+        finally:
+            span.end()
+        if response.is_success:
+            return bytes(response.content)
+        raise _Refused(error_of(response.status_code, response.content), retry_after(dict(response.headers)))
+
+
+class _Refused(Exception):
+    """An error answer, with the wait it asked for."""
+
+    def __init__(self, error: GraphError, wait: float | None) -> None:
+        """Keep both."""
+        super().__init__(str(error))
+        self.error, self.retry_after = error, wait
+
+
+class _Broken(Exception):
+    """A connection that ended before a whole answer came."""
+
+
+def error_of(status: int, body: bytes) -> GraphError:
+    """The error in an answer's body; a body that is not Graph's error form (a gateway's HTML) leaves code empty."""
+    try:
+        error = msgspec.json.decode(body, type=_ErrorBody).error
+    except msgspec.MsgspecError:
+        return GraphError(status, "", "the answer is not in Graph's error form")
+    return GraphError(status, error.code or "", error.message or "")
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait from a Retry-After header in either form, None without a usable one; never negative.
+
+    The date form is measured against the answer's own Date header, so no local clock is read.
+    """
+    lower = {key.lower(): value for key, value in headers.items()}
+    text = str(lower.get("retry-after", "")).strip()
+    if not text:
+        return None
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - parsedate_to_datetime(str(lower["date"]))).total_seconds())
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,131 @@
+"""The catalogue of sources, read from `sources.toml`: what is asked of Graph, under which right, and what for."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote
+
+from appgov_lib.errors import ConfigError
+from appgov_lib.extract.snapshot import iso
+
+METHODS = ("list", "assigned_to", "expand", "hunting")
+HUNTING_ROW_CAP = 100_000
+"""Rows a hunting query returns at most through the API (Defender XDR limits, 2025); a full answer may be cut."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One entry of the catalogue."""
+
+    name: str
+    bucket: str
+    kind: str
+    """`state` or `log`."""
+    method: str
+    """One of `METHODS`: how the extractor walks it."""
+    version: str
+    """`v1.0` or `beta`."""
+    path: str
+    workload: str
+    """Throttling budget the requests count against."""
+    permission: str
+    """Least application permission."""
+    what_is_lost: str
+    """What the report cannot say without it, one sentence."""
+    licence: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    filter: str = ""
+    """A fixed `$filter` term, joined with the time window by `and`."""
+    time_field: str = ""
+    slice_days: int = 0
+    """Logs: length of one independently read window."""
+    parent: str = ""
+    """`assigned_to`: the source whose objects are walked."""
+    expand: str = ""
+    """`expand`: the relation that is expanded; Graph cuts it at 20 objects."""
+    table: str = ""
+    """`hunting`: the table."""
+    columns: str = ""
+    """`hunting`: the columns asked for."""
+
+    def url(self, endpoint: str, window: Window | None = None, **ids: str) -> str:
+        """The first request of a chain, percent-encoded, with the window's filter where the source has one."""
+        path = self.path
+        for key, value in ids.items():
+            path = path.replace("{" + key + "}", quote(value, safe=""))
+        terms = [self.filter] if self.filter else []
+        if window and self.time_field and self.method != "hunting":
+            # `lt` is refused on sign-in times, so windows touch and duplicates collapse by id later.
+            terms += [f"{self.time_field} ge {iso(window.start)}", f"{self.time_field} le {iso(window.end)}"]
+        query = {**self.query, **({"$filter": " and ".join(terms)} if terms else {})}
+        text = "&".join(f"{key}={quote(value, safe='(),$=;:/')}" for key, value in query.items())
+        return f"{endpoint}/{self.version}{path}" + (f"?{text}" if text else "")
+
+    def hunting_query(self, window: Window) -> str:
+        """The KQL for one window; both ends included, as `between` is."""
+        return (
+            f"{self.table} | where {self.time_field} between "
+            f"(datetime({iso(window.start)}) .. datetime({iso(window.end)})) | project {self.columns}"
+        )
+
+
+@dataclass(frozen=True)
+class Window:
+    """A span of time, both ends included."""
+
+    start: datetime
+    end: datetime
+
+    def slices(self, days: int) -> list[Window]:
+        """Cut into touching windows of at most `days` days, oldest first; 0 or less leaves it whole."""
+        if days <= 0:
+            return [self]
+        cuts, start = [], self.start
+        while start < self.end:
+            end = min(start + timedelta(days=days), self.end)
+            cuts.append(Window(start, end))
+            start = end
+        return cuts or [self]
+
+    def halves(self) -> list[Window]:
+        """Two touching halves, to the second; an empty list when there is nothing left to cut."""
+        middle = self.start + timedelta(seconds=int((self.end - self.start).total_seconds() // 2))
+        return [] if middle <= self.start else [Window(self.start, middle), Window(middle, self.end)]
+
+    @property
+    def key(self) -> str:
+        """A short name used in the journal."""
+        return f"{self.start:%Y%m%dT%H%M%S}-{self.end:%Y%m%dT%H%M%S}"
+
+
+@cache
+def load_sources() -> dict[str, Source]:
+    """The catalogue in file order, by name; raises `ConfigError` for an entry that cannot be used."""
+    text = (Path(__file__).parent / "sources.toml").read_text(encoding="utf-8")
+    found: dict[str, Source] = {}
+    for entry in tomllib.loads(text)["source"]:
+        source = Source(**entry)
+        if source.method not in METHODS or source.kind not in ("state", "log") or source.name in found:
+            raise ConfigError(f"sources.toml: the entry {source.name!r} has an unknown method or kind, or comes twice.")
+        found[source.name] = source
+    return found
+
+
+def choose_sources(names: tuple[str, ...] | list[str]) -> list[Source]:
+    """The named sources and the parents they need, in catalogue order; all of them when none is named.
+
+    Raises `ConfigError` for a name that is not in the catalogue.
+    """
+    catalogue = load_sources()
+    unknown = [name for name in names if name not in catalogue]
+    if unknown:
+        raise ConfigError(f"There is no source called {unknown[0]!r}; the names are: {', '.join(catalogue)}.")
+    wanted = set(names or catalogue)
+    wanted |= {catalogue[name].parent for name in wanted if catalogue[name].parent}
+    return [source for source in catalogue.values() if source.name in wanted]

@@ -1,0 +1,109 @@
+"""Where things are and whose tenant it is: one frozen value, read once from the environment and the options.
+
+Secrets are not settings: azure-identity reads its own variables, and the token of a loopback server is read by
+`extract.graph` at the moment of use.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from appgov_lib.errors import ConfigError
+
+GLOBAL_ENDPOINT = "https://graph.microsoft.com"
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+_TENANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+def is_loopback(endpoint: str) -> bool:
+    """Whether `endpoint` names this machine itself, the only place plain http and a ready token are accepted."""
+    return urlsplit(endpoint).hostname in LOOPBACK_HOSTS
+
+
+def check_endpoint(endpoint: str) -> str:
+    """Return `endpoint` without a trailing slash; raise `ConfigError` unless it is https or a loopback address."""
+    parts = urlsplit(endpoint.strip())
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigError(
+            f"APPGOV_GRAPH_ENDPOINT is {endpoint!r}, which is not a web address; use e.g. {GLOBAL_ENDPOINT}."
+        )
+    if parts.scheme == "http" and not is_loopback(endpoint):
+        raise ConfigError(
+            f"APPGOV_GRAPH_ENDPOINT is {endpoint!r}: plain http is allowed only for a loopback address; use https."
+        )
+    return endpoint.strip().rstrip("/")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where data and reports live, and which tenant a command works on."""
+
+    home: Path
+    """Folder that holds `data/` and `reports/`."""
+    tenant: str = "sample"
+    """Name of the tenant profile; also the folder name under `data/` and `reports/`."""
+    endpoint: str = GLOBAL_ENDPOINT
+    """Graph address without a trailing slash and without a version."""
+
+    @classmethod
+    def load(
+        cls, tenant: str | None = None, home: Path | str | None = None, env: Mapping[str, str] | None = None
+    ) -> Settings:
+        """Read `APPGOV_HOME`, `APPGOV_TENANT` and `APPGOV_GRAPH_ENDPOINT`; arguments win over the environment.
+
+        Raises `ConfigError` for a tenant name that could leave its folder or an endpoint that is not safe.
+        """
+        env = os.environ if env is None else env
+        name = tenant or env.get("APPGOV_TENANT") or "sample"
+        if not _TENANT_NAME.fullmatch(name):
+            raise ConfigError(
+                f"The tenant name {name!r} cannot be used as a folder name; use letters, digits, '.', '_' and '-'."
+            )
+        folder = Path(home or env.get("APPGOV_HOME") or Path.cwd()).expanduser().resolve()
+        endpoint = check_endpoint(env.get("APPGOV_GRAPH_ENDPOINT") or GLOBAL_ENDPOINT)
+        return cls(home=folder, tenant=name, endpoint=endpoint)
+
+    @property
+    def data_dir(self) -> Path:
+        """Everything read from this tenant."""
+        return self.home / "data" / self.tenant
+
+    @property
+    def raw_dir(self) -> Path:
+        """Immutable snapshots, one folder each."""
+        return self.data_dir / "raw"
+
+    @property
+    def warehouse_dir(self) -> Path:
+        """Versioned DuckDB files and the pointer to the current one."""
+        return self.data_dir / "warehouse"
+
+    @property
+    def reports_dir(self) -> Path:
+        """One folder per as-of date, and `latest`."""
+        return self.home / "reports" / self.tenant
+
+
+def private_dir(path: Path) -> Path:
+    """Create `path` and its missing parents, readable by this user alone (0700); return it."""
+    missing = [p for p in (path, *path.parents) if not p.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+def private_write(path: Path, content: bytes) -> None:
+    """Write `content` to `path` in one step (temporary file, then rename), mode 0600."""
+    private_dir(path.parent)
+    temporary = path.with_name(f".{path.name}.part")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(path)

@@ -1,0 +1,198 @@
+"""Extraction over HTTP from the sample tenant: complete, exact under faults, resumable, honest about what it missed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appgov_lib.errors import SignInError
+from appgov_lib.extract.credentials import ReadyToken
+from appgov_lib.extract.doctor import probe
+from appgov_lib.extract.run import extract
+from appgov_lib.extract.snapshot import Snapshot, read_lines, read_snapshots, unfinished
+from appgov_lib.extract.sources import load_sources
+from appgov_lib.sample import SampleTenant, running
+from appgov_lib.settings import Settings
+
+NOW = datetime(2026, 11, 16)
+SINCE = datetime(2026, 11, 2)
+SIZE = 140
+"""A small tenant: two weeks of logs of 140 service principals."""
+
+
+@pytest.fixture(scope="module")
+def tenant():
+    """The small tenant, without faults unless a test asks for them."""
+    with running(service_principals=SIZE) as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def no_faults(tenant: SampleTenant) -> None:
+    """Every test starts with a server that behaves."""
+    tenant.control("faults", dict.fromkeys(("throttle", "error", "cut", "reset", "empty_pages"), 0))
+
+
+def read(tenant: SampleTenant, home: Path, **options: Any) -> Snapshot:
+    """Extract into `home`."""
+    settings = Settings(home=home, endpoint=tenant.endpoint)
+    options = {"now": NOW, "since": SINCE, "credential": ReadyToken(tenant.token), **options}
+    return extract(settings, **options)
+
+
+def records(snapshot: Snapshot) -> dict[str, list[str]]:
+    """Every record of every bucket, sorted, duplicates collapsed (the service may send some twice)."""
+    return {
+        bucket: sorted({line.decode() for path in snapshot.files(bucket) for line in read_lines(path)})
+        for bucket in snapshot.buckets
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tenant: SampleTenant, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What an extraction without any fault brings."""
+    return records(read(tenant, tmp_path_factory.mktemp("undisturbed")))
+
+
+def test_every_source_is_complete_and_counts_agree(tenant: SampleTenant, tmp_path: Path) -> None:
+    snapshot = read(tenant, tmp_path)
+    assert {name: state.status for name, state in snapshot.sources.items()} == dict.fromkeys(load_sources(), "complete")
+    assert snapshot.sources["service_principals"].rows == SIZE
+    assert snapshot.sources["service_principals"].declared_rows == SIZE
+    kept = sum(file.rows for files in snapshot.buckets.values() for file in files)
+    assert kept == sum(state.rows for state in snapshot.sources.values())
+    signed = [json.loads(line) for line in records(snapshot)["sign_ins_graph"]]
+    assert {kind for row in signed for kind in row.get("signInEventTypes", ["interactiveUser"])} == {
+        "interactiveUser",
+        "nonInteractiveUser",
+        "servicePrincipal",
+        "managedIdentity",
+    }
+    assert min(row["createdDateTime"] for row in signed) >= "2026-11-02"
+
+
+def test_faults_change_nothing(tenant: SampleTenant, tmp_path: Path, undisturbed: dict[str, list[str]]) -> None:
+    tenant.control("faults", {"throttle": 0.1, "error": 0.05, "cut": 0.05, "reset": 0.02, "empty_pages": 0.1})
+    snapshot = read(tenant, tmp_path)
+    assert {state.status for state in snapshot.sources.values()} == {"complete"}
+    assert records(snapshot) == undisturbed
+
+
+def test_the_same_input_gives_the_same_bytes(tenant: SampleTenant, tmp_path: Path) -> None:
+    first, second = read(tenant, tmp_path / "a"), read(tenant, tmp_path / "b")
+    for bucket in first.buckets:
+        assert [f.path for f in first.buckets[bucket]] == [f.path for f in second.buckets[bucket]]
+        assert [f.sha256 for f in first.buckets[bucket]] == [f.sha256 for f in second.buckets[bucket]]
+
+
+def test_a_forbidden_source_is_not_permitted_and_the_others_go_on(tmp_path: Path) -> None:
+    with running(service_principals=SIZE, faults="forbid=/auditLogs/signIns") as tenant:
+        snapshot = read(tenant, tmp_path)
+    by_status = {name: state.status for name, state in snapshot.sources.items()}
+    assert by_status.pop("sign_ins_interactive") == "not_permitted"
+    for name in ("sign_ins_non_interactive", "sign_ins_service_principal", "sign_ins_managed_identity"):
+        assert by_status.pop(name) == "not_permitted"
+    assert set(by_status.values()) == {"complete"}
+    assert "403" in snapshot.sources["sign_ins_interactive"].reason
+
+
+def test_children_of_an_unreadable_parent_say_so(tmp_path: Path) -> None:
+    with running(service_principals=SIZE, faults="forbid=/servicePrincipals") as tenant:
+        snapshot = read(tenant, tmp_path, names=("app_role_assignments",))
+    assert snapshot.sources["service_principals"].status == "not_permitted"
+    state = snapshot.sources["app_role_assignments"]
+    assert (state.status, state.rows) == ("failed", 0)
+    assert "service_principals could not be read" in state.reason
+
+
+def test_a_wrong_token_is_a_sign_in_error_and_the_run_can_be_continued(tenant: SampleTenant, tmp_path: Path) -> None:
+    with pytest.raises(SignInError, match="refused the token"):
+        read(tenant, tmp_path, credential=ReadyToken("wrong"))
+    assert read_snapshots(tmp_path / "data" / "sample" / "raw") == []
+    snapshot = read(tenant, tmp_path, names=("organization",))
+    assert {state.status for state in snapshot.sources.values()} == {"complete"}
+    assert len(snapshot.sources) == len(load_sources()), "the interrupted run's plan is finished, not the new one's"
+
+
+def test_a_second_run_reads_only_what_is_new(tenant: SampleTenant, tmp_path: Path) -> None:
+    read(tenant, tmp_path, names=("directory_audits",), now=datetime(2026, 11, 9))
+    second = read(tenant, tmp_path, names=("directory_audits",), since=None)
+    state = second.sources["directory_audits"]
+    assert (state.from_at, state.to_at) == ("2026-11-08T00:00:00Z", "2026-11-16T00:00:00Z"), "a day of overlap"
+    assert len(read_snapshots(tmp_path / "data" / "sample" / "raw")) == 2
+
+
+def test_killed_at_any_moment_the_next_run_finishes_the_work(
+    tenant: SampleTenant, tmp_path: Path, undisturbed: dict[str, list[str]]
+) -> None:
+    program = (
+        "from datetime import datetime; from pathlib import Path\n"
+        "from appgov_lib.extract.run import extract; from appgov_lib.extract.credentials import ReadyToken\n"
+        "from appgov_lib.settings import Settings\n"
+        f"extract(Settings(home=Path({str(tmp_path)!r}), endpoint={tenant.endpoint!r}), now=datetime(2026, 11, 16),\n"
+        f"        since=datetime(2026, 11, 2), credential=ReadyToken({tenant.token!r}))\n"
+    )
+    raw = tmp_path / "data" / "sample" / "raw"
+    kills = 0
+    for files in (1, 4, 8, 14, 20):
+        process = subprocess.Popen([sys.executable, "-c", program])
+        deadline = time.monotonic() + 40
+        while process.poll() is None and time.monotonic() < deadline and len(list(raw.rglob("*.zst"))) < files:
+            time.sleep(0.005)
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait()
+    assert kills >= 3
+    if unfinished(raw, "extract"):
+        read(tenant, tmp_path)
+    (snapshot,) = read_snapshots(raw)
+    assert records(snapshot) == undisturbed
+    lines = [line for bucket in snapshot.buckets for path in snapshot.files(bucket) for line in read_lines(path)]
+    assert len(lines) == sum(state.rows for state in snapshot.sources.values())
+
+
+def test_an_expired_page_token_starts_that_collection_again(tmp_path: Path) -> None:
+    with running(service_principals=SIZE, users=3000, faults="page_expired=0.5") as tenant:
+        snapshot = read(tenant, tmp_path, names=("users",))
+    state = snapshot.sources["users"]
+    ids = [json.loads(line)["id"] for path in snapshot.files("users") for line in read_lines(path)]
+    assert state.rows == len(ids)
+    assert len(set(ids)) == len(ids)
+
+
+def test_no_secret_is_written(tenant: SampleTenant, tmp_path: Path) -> None:
+    read(tenant, tmp_path, names=("organization", "users"))
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            content = b"\n".join(read_lines(path)) if path.suffix == ".zst" else path.read_bytes()
+            assert tenant.token.encode() not in content, path
+
+
+def test_only_reading_requests_leave_the_program(tenant: SampleTenant, tmp_path: Path) -> None:
+    read(tenant, tmp_path)
+    asked = tenant.control("requests")
+    posts = {entry["path"] for entry in asked if entry["method"] != "GET" and not entry["path"].startswith("/_control")}
+    assert posts <= {"/v1.0/security/runHuntingQuery"}
+    assert {entry["method"] for entry in asked} <= {"GET", "POST"}
+
+
+def test_doctor_says_what_is_readable_and_what_is_lost(tmp_path: Path) -> None:
+    with running(service_principals=SIZE, faults="forbid=/security/alerts_v2") as tenant:
+        settings = replace(Settings(home=tmp_path), endpoint=tenant.endpoint)
+        probes = {item.source: item for item in probe(settings, now=NOW, credential=ReadyToken(tenant.token))}
+    assert set(probes) == set(load_sources())
+    refused = [item for item in probes.values() if not item.readable]
+    assert [item.source for item in refused] == ["security_alerts"]
+    assert (refused[0].status, refused[0].permission) == ("not_permitted", "SecurityAlert.Read.All")
+    assert refused[0].what_is_lost == load_sources()["security_alerts"].what_is_lost
