@@ -1,0 +1,58 @@
+-- grain: app that was ever seen at work
+-- source: stg_service_principal_sign_in_activities, stg_sign_ins, stg_api_activity
+WITH sign_ins AS (
+    SELECT coalesce(i.app_id, s.app_id) AS app_id, max(i.created_at) AS last_at
+    FROM stg_sign_ins AS i
+    LEFT JOIN stg_service_principals AS s ON s.service_principal_id = i.service_principal_id
+    WHERE i.created_at < CAST($as_of AS DATE) + 1
+    GROUP BY 1
+),
+
+calls AS (
+    SELECT
+        app_id,
+        max(called_at) AS last_at,
+        count(*) FILTER (called_at >= CAST($as_of AS DATE) - 29) AS calls_30d,
+        CAST(sum(bytes_returned) FILTER (called_at >= CAST($as_of AS DATE) - 29) AS BIGINT) AS bytes_30d,
+        count(DISTINCT user_id) FILTER (called_at >= CAST($as_of AS DATE) - 29) AS users_30d,
+        list_sort(list_distinct(list(service) FILTER (called_at >= CAST($as_of AS DATE) - 29))) AS services
+    FROM stg_api_activity
+    WHERE called_at < CAST($as_of AS DATE) + 1 AND NOT is_batch_envelope
+    GROUP BY app_id
+),
+
+uses AS (
+    SELECT app_id, last_sign_in_at AS used_at, 1 AS preference, 'sign-in activity report' AS source
+    FROM stg_service_principal_sign_in_activities
+    UNION ALL
+    SELECT app_id, last_at, 2, 'sign-in log' FROM sign_ins
+    UNION ALL
+    SELECT app_id, last_at, 3, 'Graph activity log' FROM calls
+),
+
+last_uses AS (
+    SELECT
+        app_id,
+        max(used_at) FILTER (preference < 3) AS last_sign_in_at,
+        max(used_at) FILTER (preference = 3) AS last_api_call_at,
+        max(used_at) AS last_used_at,
+        arg_max(source, (used_at, -preference)) FILTER (used_at IS NOT NULL) AS last_used_source
+    FROM uses
+    WHERE app_id IS NOT NULL
+    GROUP BY app_id
+)
+
+SELECT
+    u.app_id,
+    u.last_sign_in_at,
+    u.last_api_call_at,
+    u.last_used_at,
+    u.last_used_source,
+    greatest(0, date_diff('day', CAST(u.last_used_at AS DATE), CAST($as_of AS DATE))) AS days_since_last_use,
+    c.calls_30d,
+    c.bytes_30d,
+    c.users_30d,
+    c.services
+FROM last_uses AS u
+LEFT JOIN calls AS c ON c.app_id = u.app_id
+ORDER BY u.app_id

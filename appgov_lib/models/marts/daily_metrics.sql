@@ -1,0 +1,96 @@
+-- grain: app x metric x day
+-- source: sign_ins_daily, app_activity_daily, covered_days
+-- A day without events is 0 from the app's first day on, if the sources that could have shown it cover that day.
+-- A day nobody looked at is absent: missing is not zero.
+WITH app_sources AS (
+    SELECT DISTINCT
+        app_id,
+        'sign_ins' AS family,
+        -- a type we cannot name has no source that could vouch for its days
+        'sign_ins_' || sign_in_type AS source
+    FROM sign_ins_daily
+    WHERE sign_in_type <> 'unknown'
+    UNION ALL
+    SELECT DISTINCT
+        app_id,
+        'api_activity' AS family,
+        'api_activity' AS source
+    FROM app_activity_daily
+),
+
+source_counts AS (
+    SELECT app_id, family, count(*) AS sources
+    FROM app_sources
+    GROUP BY app_id, family
+),
+
+first_days AS (
+    SELECT app_id, 'sign_ins' AS family, min(day) AS first_day FROM sign_ins_daily GROUP BY app_id
+    UNION ALL
+    SELECT app_id, 'api_activity' AS family, min(day) AS first_day FROM app_activity_daily GROUP BY app_id
+),
+
+-- every source the app uses must cover the day
+seen_days AS (
+    SELECT
+        a.app_id,
+        a.family,
+        c.day
+    FROM app_sources AS a
+    INNER JOIN source_counts AS n ON n.app_id = a.app_id AND n.family = a.family
+    INNER JOIN first_days AS f ON f.app_id = a.app_id AND f.family = a.family
+    INNER JOIN covered_days AS c
+        ON c.source = a.source
+        AND c.day >= f.first_day
+        AND c.day <= CAST($as_of AS DATE)
+    GROUP BY a.app_id, a.family, c.day
+    HAVING count(*) = min(n.sources)
+),
+
+sign_ins AS (
+    SELECT app_id, day, sum(sign_ins) AS sign_ins, sum(failures) AS failures
+    FROM sign_ins_daily
+    GROUP BY app_id, day
+),
+
+calls AS (
+    SELECT app_id, day, sum(calls) AS calls, sum(bytes_returned) AS bytes_returned
+    FROM app_activity_daily
+    GROUP BY app_id, day
+),
+
+metrics AS (
+    SELECT d.app_id, 'sign_ins' AS metric, d.day, coalesce(s.sign_ins, 0) AS value
+    FROM seen_days AS d
+    LEFT JOIN sign_ins AS s ON s.app_id = d.app_id AND s.day = d.day
+    WHERE d.family = 'sign_ins'
+    UNION ALL
+    SELECT d.app_id, 'failures' AS metric, d.day, coalesce(s.failures, 0) AS value
+    FROM seen_days AS d
+    LEFT JOIN sign_ins AS s ON s.app_id = d.app_id AND s.day = d.day
+    WHERE d.family = 'sign_ins'
+    UNION ALL
+    SELECT d.app_id, 'api_calls' AS metric, d.day, coalesce(c.calls, 0) AS value
+    FROM seen_days AS d
+    LEFT JOIN calls AS c ON c.app_id = d.app_id AND c.day = d.day
+    WHERE d.family = 'api_activity'
+    UNION ALL
+    -- calls whose size is not known leave the day out; no call at all is 0 bytes
+    SELECT
+        d.app_id,
+        'bytes_returned' AS metric,
+        d.day,
+        CASE WHEN c.app_id IS NULL THEN 0 ELSE c.bytes_returned END AS value
+    FROM seen_days AS d
+    LEFT JOIN calls AS c ON c.app_id = d.app_id AND c.day = d.day
+    WHERE d.family = 'api_activity'
+)
+
+SELECT
+    app_id,
+    metric,
+    day,
+    CAST(value AS DOUBLE) AS value
+FROM metrics
+WHERE value IS NOT NULL
+ORDER BY app_id, metric, day

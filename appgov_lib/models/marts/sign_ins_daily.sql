@@ -1,0 +1,27 @@
+-- grain: app x day x type
+-- source: stg_sign_ins
+WITH known AS (
+    SELECT
+        -- a record may name the service principal only
+        coalesce(i.app_id, s.app_id) AS app_id,
+        CAST(i.created_at AS DATE) AS day,
+        i.*  EXCLUDE (app_id)
+    FROM stg_sign_ins AS i
+    LEFT JOIN stg_service_principals AS s ON s.service_principal_id = i.service_principal_id
+    WHERE i.created_at < CAST($as_of AS DATE) + 1
+)
+
+SELECT
+    app_id,
+    day,
+    sign_in_type,
+    count(*) AS sign_ins,
+    -- interrupted sign-ins (e.g. a prompt for a second factor) have a code of their own and count here too
+    count(*) FILTER (error_code <> 0) AS failures,
+    count(DISTINCT user_id) AS users,
+    count(DISTINCT ip_address) AS ip_addresses,
+    count(DISTINCT country) AS countries
+FROM known
+WHERE app_id IS NOT NULL
+GROUP BY app_id, day, sign_in_type
+ORDER BY app_id, day, sign_in_type

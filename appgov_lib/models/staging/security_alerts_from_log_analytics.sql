@@ -1,0 +1,59 @@
+-- grain: record as received (duplicates included)
+-- source: Log Analytics table SecurityAlert, exported as CSV or NDJSON
+WITH rows_read AS (
+    SELECT
+        *,
+        items(TRY_CAST("Entities" AS JSON)) AS entity_list,
+        replace(coalesce("TimeGenerated [UTC]", "TimeGenerated", "StartTimeUtc"), chr(8239), ' ') AS written_time
+    FROM read_json($security_alerts_log_analytics,
+        format = 'newline_delimited', records = true, ignore_errors = true, columns = {
+        "SystemAlertId": 'VARCHAR',
+        "VendorOriginalId": 'VARCHAR',
+        "TimeGenerated": 'VARCHAR',
+        "TimeGenerated [UTC]": 'VARCHAR',
+        "StartTimeUtc": 'VARCHAR',
+        "DisplayName": 'VARCHAR',
+        "AlertDisplayName": 'VARCHAR',
+        "AlertName": 'VARCHAR',
+        "AlertSeverity": 'VARCHAR',
+        "Severity": 'VARCHAR',
+        "Status": 'VARCHAR',
+        "AlertType": 'VARCHAR',
+        "ProductName": 'VARCHAR',
+        "ProviderName": 'VARCHAR',
+        "AlertLink": 'VARCHAR',
+        "Techniques": 'VARCHAR',
+        "Entities": 'VARCHAR'
+    })
+),
+
+records AS (
+    SELECT
+        *,
+        -- only an OAuth app counts: the id of a cloud application is a catalogue number, hosts and processes are none
+        list_filter(entity_list, lambda e: lower(json_extract_string(e, '$.Type')) IN
+            ('oauth-application', 'oauthapplication', 'service-principal'))[1] AS app_entity,
+        list_filter(entity_list, lambda e: lower(json_extract_string(e, '$.Type')) = 'account')[1] AS account_entity
+    FROM rows_read
+)
+
+SELECT
+    coalesce(filled("SystemAlertId"), filled("VendorOriginalId"), md5(concat_ws('|', written_time, "DisplayName",
+        "AlertDisplayName", "AlertName", "Entities"))) AS alert_id,
+    coalesce(
+        to_utc(written_time),
+        TRY_STRPTIME(written_time, ['%-m/%-d/%Y, %-I:%M:%S.%g %p', '%-m/%-d/%Y, %-I:%M:%S %p'])
+    ) AS created_at,
+    coalesce(filled("DisplayName"), filled("AlertDisplayName"), filled("AlertName")) AS title,
+    filled(lower(coalesce("AlertSeverity", "Severity"))) AS severity,
+    filled(lower("Status")) AS status,
+    filled("AlertType") AS category,
+    coalesce(filled("ProductName"), filled("ProviderName")) AS service_source,
+    filled("ProviderName") AS detection_source,
+    guid(coalesce(app_entity ->> '$.OAuthAppId', app_entity ->> '$.AppId')) AS app_id,
+    guid(coalesce(app_entity ->> '$.ServicePrincipalId', app_entity ->> '$.ObjectId')) AS service_principal_id,
+    guid(account_entity ->> '$.AadUserId') AS user_id,
+    filled("AlertLink") AS web_url,
+    texts(TRY_CAST("Techniques" AS JSON)) AS mitre,
+    'log_analytics' AS shape
+FROM records

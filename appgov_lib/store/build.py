@@ -1,0 +1,255 @@
+"""Snapshots to warehouse: runs the models, checks them, then lets detection and the action plan add their tables.
+
+The same snapshots, as-of date and period give tables with the same rows in the same order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from appgov_lib import __version__
+from appgov_lib.errors import ConfigError
+from appgov_lib.extract.snapshot import RawFile, Snapshot, read_snapshots
+from appgov_lib.extract.sources import load_sources
+from appgov_lib.settings import Settings
+from appgov_lib.store.checks import CheckResult, check_table, failures, missing_files, reconcile, write_results
+from appgov_lib.store.inputs import (
+    ImportSpan,
+    choose_files,
+    coverage_rows,
+    covered_days,
+    group_imports,
+    import_spans,
+)
+from appgov_lib.store.models import PACKAGE, Model, insert_rows, load_models, prepare, run_model
+from appgov_lib.store.warehouse import Build
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build made."""
+
+    path: Path
+    """The published warehouse file."""
+    build_id: str
+    as_of: date
+    days: int
+    tables: Mapping[str, int]
+    """Rows of every table kept, by name."""
+    warnings: tuple[str, ...]
+    """One sentence for each `warn` check that did not hold."""
+
+
+def build(settings: Settings, as_of: date, days: int = 7, progress: Progress | None = None) -> BuildResult:
+    """Build the warehouse of one tenant and publish it.
+
+    `as_of` is the last day covered, `days` the length of the period reported. `progress` is called with the name of
+    each table as it is begun. Raises `ConfigError` when there is nothing to build from, a raw file is missing or
+    damaged, or a check fails; the earlier warehouse stays current then.
+    """
+    tell = progress or (lambda _: None)
+    snapshots = read_snapshots(settings.raw_dir)
+    if not snapshots:
+        raise ConfigError(
+            f"There is no data for the tenant {settings.tenant!r} in {settings.raw_dir}; "
+            "run `appgov extract` or `appgov import` first."
+        )
+    files = choose_files(snapshots, load_sources())
+    gone = missing_files(files)
+    if gone:
+        raise ConfigError(
+            f"The raw file {gone[0]} is missing; move its snapshot folder away and extract or import again."
+        )
+    build_id = make_build_id(as_of, days, snapshots)
+    models = load_models()
+    with Build(settings, build_id, readable=(settings.raw_dir, PACKAGE)) as target:
+        con = target.con
+        prepare(con)
+        for model in (model for model in models if model.layer == "staging"):
+            tell(model.name)
+            _run(con, model, files, as_of, days)
+        _write_coverage(con, snapshots)
+        for model in (model for model in models if model.layer == "mart"):
+            tell(model.name)
+            _run(con, model, files, as_of, days)
+        results = _check(con, models, snapshots, files)
+        _write_run_info(con, settings, build_id, as_of, days, snapshots)
+        _judge(con, settings, as_of, days, tell)
+        _describe(con, models)
+        tables = _row_counts(con)
+        con.execute("CHECKPOINT")
+    return BuildResult(
+        path=target.publication.path,
+        build_id=build_id,
+        as_of=as_of,
+        days=days,
+        tables=tables,
+        warnings=tuple(_sentence(result) for result in results if not result.passed),
+    )
+
+
+def make_build_id(as_of: date, days: int, snapshots: list[Snapshot]) -> str:
+    """Name a build after what goes into it: the as-of date and a hash over period, version and snapshots."""
+    text = "\n".join([as_of.isoformat(), str(days), __version__, *(snapshot.snapshot_id for snapshot in snapshots)])
+    return f"{as_of:%Y%m%d}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _run(con: duckdb.DuckDBPyConnection, model: Model, files: Mapping[str, list[Path]], as_of: date, days: int) -> None:
+    """Run one model; a raw file DuckDB cannot read becomes a user error without a word of its content."""
+    try:
+        run_model(con, model, files, as_of, days)
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        raise ConfigError(
+            f"The raw files behind the table {model.name} cannot be read ({type(error).__name__}); move the damaged "
+            "snapshot folder away and extract or import again."
+        ) from error
+    except duckdb.Error as error:
+        error.add_note(f"while building the table {model.name}")
+        raise
+
+
+def _write_coverage(con: duckdb.DuckDBPyConnection, snapshots: list[Snapshot]) -> None:
+    """Create coverage, covered_days and rejected_records from the manifests."""
+
+    def types_in(entry: ImportSpan) -> list[str]:
+        """Sign-in types that occur in the span of an imported file."""
+        start, end = entry.span or (None, None)
+        found = con.execute(
+            f"SELECT DISTINCT sign_in_type FROM sign_ins_from_{entry.bucket.removeprefix('sign_ins_')} "
+            "WHERE created_at BETWEEN ? AND ?",
+            [start, end],
+        ).fetchall()
+        return [row[0] for row in found]
+
+    sources = load_sources()
+    imported = group_imports(import_spans(snapshots), types_in)
+    con.execute(
+        "CREATE OR REPLACE TABLE coverage (source VARCHAR, status VARCHAR, rows BIGINT, from_at TIMESTAMP, "
+        "to_at TIMESTAMP, reason VARCHAR, what_is_lost VARCHAR)"
+    )
+    rows = [
+        (c.source, c.status, c.rows, c.from_at, c.to_at, c.reason, c.what_is_lost)
+        for c in coverage_rows(snapshots, sources, imported)
+    ]
+    insert_rows(con, "coverage", rows)
+    con.execute("CREATE OR REPLACE TABLE covered_days (source VARCHAR, day DATE, is_complete BOOLEAN)")
+    days = covered_days(snapshots, sources, imported)
+    insert_rows(con, "covered_days", days)
+    con.execute(
+        "CREATE OR REPLACE TABLE rejected_records (file VARCHAR, line BIGINT, reason VARCHAR, snapshot_id VARCHAR)"
+    )
+    rejected: list[tuple[str, int | None, str, str]] = []
+    for snapshot in snapshots:
+        rejected += [(r.file, r.line, r.reason, snapshot.snapshot_id) for r in snapshot.rejected]
+        rest = snapshot.rejected_rows - len(snapshot.rejected)
+        if rest > 0:
+            name = str(snapshot.details.get("input", ""))
+            rejected.append((name, None, f"{rest} more records were refused and are not listed", snapshot.snapshot_id))
+    insert_rows(con, "rejected_records", rejected)
+
+
+def _check(
+    con: duckdb.DuckDBPyConnection, models: list[Model], snapshots: list[Snapshot], files: Mapping[str, list[Path]]
+) -> list[CheckResult]:
+    """Check every table, write check_results, and stop the build at the first breach that must not be published."""
+    results = [result for model in models for result in check_table(con, model)]
+    counts = {(snapshot.folder / file.path): file.rows for snapshot in snapshots for file in _all_files(snapshot)}
+    rows = {bucket: sum(counts[path] for path in paths) for bucket, paths in files.items()}
+    results += reconcile(con, rows)
+    write_results(con, results)
+    broken = failures(results)
+    if broken:
+        raise ConfigError(
+            f"The build was stopped and the earlier warehouse kept: {_sentence(broken[0])}; "
+            f"{len(broken)} checks failed. This is a defect or data of a shape not seen before; please report it."
+        )
+    return results
+
+
+def _all_files(snapshot: Snapshot) -> list[RawFile]:
+    """Every raw file of a snapshot."""
+    return [file for files in snapshot.buckets.values() for file in files]
+
+
+def _sentence(result: CheckResult) -> str:
+    """One check result in words."""
+    text = f"table {result.table_name}, check {result.check_name}: {result.breaches} rows break it"
+    return f"{text} ({result.detail})" if result.detail else text
+
+
+def _write_run_info(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    build_id: str,
+    as_of: date,
+    days: int,
+    snapshots: list[Snapshot],
+) -> None:
+    """Create run_info: what went into this build, as key and value."""
+    facts = {
+        "appgov_version": __version__,
+        "as_of": as_of.isoformat(),
+        "build_id": build_id,
+        "data_read_at": max(snapshot.finished_at for snapshot in snapshots),
+        "days": str(days),
+        "duckdb_version": duckdb.__version__,
+        "snapshots": json.dumps([snapshot.snapshot_id for snapshot in snapshots]),
+        "tenant": settings.tenant,
+    }
+    con.execute("CREATE OR REPLACE TABLE run_info (key VARCHAR, value VARCHAR)")
+    insert_rows(con, "run_info", sorted(facts.items()))
+
+
+def _judge(con: duckdb.DuckDBPyConnection, settings: Settings, as_of: date, days: int, tell: Progress) -> None:
+    """Add anomalies, then findings and skipped checks, then the actions; each is its own stage's business."""
+    from appgov_lib import actions, anomalies, detect
+
+    tell("anomalies")
+    daily = con.execute("SELECT app_id, metric, day, value FROM daily_metrics ORDER BY app_id, metric, day").df()
+    con.register("scored", anomalies.score_daily(daily))
+    con.execute(
+        "CREATE OR REPLACE TABLE anomalies AS "
+        "SELECT s.* REPLACE (CAST(s.day AS DATE) AS day), u.display_name "
+        "FROM scored AS s LEFT JOIN app_usage_summary AS u USING (app_id) ORDER BY s.app_id, s.metric, s.day"
+    )
+    con.unregister("scored")
+    tell("findings")
+    detect.run(con, settings, as_of=as_of, days=days)
+    tell("remediation_actions")
+    actions.plan(con)
+
+
+def _describe(con: duckdb.DuckDBPyConnection, models: list[Model]) -> None:
+    """Put the notes of models.toml into the warehouse as comments."""
+    # one transaction: four hundred single ones would each wait for the disk
+    con.begin()
+    for model in (model for model in models if not model.temp):
+        con.execute(f"COMMENT ON TABLE {model.name} IS {_quote(f'{model.description} Grain: {model.grain}.')}")
+        for column, note in model.columns.items():
+            con.execute(f"COMMENT ON COLUMN {model.name}.{column} IS {_quote(note)}")
+    con.commit()
+
+
+def _quote(text: str) -> str:
+    """A SQL string literal; COMMENT takes no bound parameter."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _row_counts(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Rows of every table that stays, by name."""
+    names = con.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE NOT temporary AND schema_name = 'main' ORDER BY table_name"
+    ).fetchall()
+    counts = {}
+    for (name,) in names:
+        counts[str(name)] = int(con.execute(f'SELECT count(*) FROM "{name}"').fetchall()[0][0])
+    return counts

@@ -1,0 +1,107 @@
+"""The catalogue of SQL models: which tables there are, in which order, what one row is, and where the SQL is."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from appgov_lib.errors import ConfigError
+
+PACKAGE = Path(__file__).parent.parent
+MODELS_DIR = PACKAGE / "models"
+REFERENCE_DIR = PACKAGE / "reference"
+EMPTY = MODELS_DIR / "empty.ndjson"
+"""Stands in for a bucket nobody filled, so that every model can always run."""
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What must hold for a table, beside its key."""
+
+    not_null: tuple[str, ...] = ()
+    accepted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Model:
+    """One table made by one SQL file."""
+
+    name: str
+    layer: str
+    """`staging` or `mart`."""
+    description: str
+    grain: str
+    key: tuple[str, ...]
+    columns: Mapping[str, str]
+    """Note of every column, by name, in the order of the table."""
+    temp: bool = False
+    """A step on the way that the finished warehouse does not keep."""
+    nullable: tuple[str, ...] = ()
+    """Key columns that may be NULL."""
+    checks: Checks = Checks()
+    """A breach stops the publish."""
+    warn: Checks = Checks()
+    """A breach is recorded."""
+    path: Path = Path()
+
+
+def load_models(folder: Path = MODELS_DIR) -> list[Model]:
+    """The models in build order; raises `ConfigError` for an entry without its SQL file or with unknown words."""
+    entries = tomllib.loads((folder / "models.toml").read_text(encoding="utf-8"))["model"]
+    return [_model(entry, folder) for entry in entries]
+
+
+def _model(entry: dict[str, Any], folder: Path) -> Model:
+    """One entry of the file as a `Model`."""
+    place = {"staging": "staging", "mart": "marts"}.get(entry.get("layer", ""))
+    if place is None:
+        raise ConfigError(f"models.toml: the model {entry.get('name')!r} has an unknown layer.")
+    path = folder / place / f"{entry['name']}.sql"
+    if not path.is_file():
+        raise ConfigError(f"models.toml names the model {entry['name']!r}, but {path} does not exist.")
+    known = {**entry, "key": tuple(entry["key"]), "nullable": tuple(entry.get("nullable", ())), "path": path}
+    for word in ("checks", "warn"):
+        raw = entry.get(word, {})
+        accepted = {column: tuple(values) for column, values in raw.get("accepted", {}).items()}
+        known[word] = Checks(not_null=tuple(raw.get("not_null", ())), accepted=accepted)
+    return Model(**known)
+
+
+def prepare(con: duckdb.DuckDBPyConnection) -> None:
+    """Load what models share into `con`: the macros, and each reference table as `ref_<file stem>` (all text)."""
+    con.execute((MODELS_DIR / "macros.sql").read_text(encoding="utf-8"))
+    for path in sorted(REFERENCE_DIR.glob("*.csv")):
+        con.execute(
+            f"CREATE OR REPLACE TABLE ref_{path.stem} AS "
+            "SELECT * FROM read_csv($path, header = true, all_varchar = true, delim = ',', quote = '\"')",
+            {"path": str(path)},
+        )
+
+
+def run_model(
+    con: duckdb.DuckDBPyConnection, model: Model, files: Mapping[str, list[Path]], as_of: date, days: int
+) -> None:
+    """Create the table of one model.
+
+    `files` holds the raw files per bucket; only the parameters the SQL names are bound.
+    """
+    sql = model.path.read_text(encoding="utf-8")
+    available: dict[str, object] = {"as_of": as_of, "days": days}
+    available |= {bucket: [str(path) for path in paths] or [str(EMPTY)] for bucket, paths in files.items()}
+    wanted = duckdb.extract_statements(sql)[0].named_parameters
+    values = {name: available.get(name, [str(EMPTY)]) for name in wanted}
+    kind = "TEMP TABLE" if model.temp else "TABLE"
+    con.execute(f"CREATE OR REPLACE {kind} {model.name} AS {sql}", values)
+
+
+def insert_rows(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Sequence[object]]) -> None:
+    """Append rows to a table in one statement, column by column: `executemany` takes milliseconds for each row."""
+    if rows:
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        con.execute(f"INSERT INTO {table} SELECT {', '.join(['unnest(?)'] * len(columns))}", columns)

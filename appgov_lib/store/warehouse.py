@@ -1,0 +1,170 @@
+"""The one place that writes, publishes and opens the warehouse.
+
+A build writes a new file beside the old one and publishes it by replacing a small pointer, `current.json`, which
+nobody keeps open. A file that has been published is never written, renamed or replaced again, so an analyst with an
+open notebook never blocks a run, nor a run the analyst, on Windows as on Linux. Old files go when nobody holds them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import duckdb
+
+from appgov_lib.errors import WarehouseMissing
+from appgov_lib.settings import Settings, private_dir, private_write
+
+POINTER = "current.json"
+KEEP = 3
+"""Published files that stay, the current one included: notebooks opened before the last builds go on reading."""
+PATIENCE = 20
+"""Attempts, a twentieth of a second apart, to read or replace the pointer."""
+
+T = TypeVar("T")
+
+_FILE_NAME = re.compile(r"warehouse-[A-Za-z0-9._-]+\.duckdb")
+_BUILDING = ".building-"
+_NO_EXTENSIONS = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+_READER = {**_NO_EXTENSIONS, "enable_external_access": "false", "lock_configuration": "true"}
+
+
+def current_path(settings: Settings) -> Path:
+    """Path of the current warehouse file.
+
+    Raises `WarehouseMissing` when nothing was built yet, the pointer is damaged, or its file is gone.
+    """
+    pointer = settings.warehouse_dir / POINTER
+    try:
+        name = json.loads(_patiently(pointer.read_bytes))["file"]
+    except FileNotFoundError:
+        raise WarehouseMissing(
+            f"There is no warehouse for the tenant {settings.tenant!r} in {settings.home}; run `appgov build` "
+            "(after `appgov extract`), or `appgov demo` for the sample tenant."
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError):
+        name = None
+    if not isinstance(name, str) or not _FILE_NAME.fullmatch(name):
+        raise WarehouseMissing(f"The pointer {pointer} is damaged; run `appgov build` to make the warehouse anew.")
+    path = settings.warehouse_dir / name
+    if not path.is_file():
+        raise WarehouseMissing(f"The warehouse file {path} is gone; run `appgov build` to make it anew.")
+    return path
+
+
+def connect(tenant: str | None = None, home: Path | str | None = None) -> duckdb.DuckDBPyConnection:
+    """Open the current warehouse, read-only, with no way out to files, network or extensions.
+
+    `tenant` and `home` default to `APPGOV_TENANT` and `APPGOV_HOME`. Raises `WarehouseMissing` when there is none
+    or it cannot be read.
+    """
+    settings = Settings.load(tenant=tenant, home=home)
+    return open_read_only(current_path(settings))
+
+
+def open_read_only(path: Path) -> duckdb.DuckDBPyConnection:
+    """Open one warehouse file for reading; raises `WarehouseMissing` when it is not a usable DuckDB file."""
+    try:
+        return duckdb.connect(str(path), read_only=True, config=dict(_READER))
+    except duckdb.Error as error:
+        raise WarehouseMissing(
+            f"The warehouse file {path} cannot be read ({type(error).__name__}); run `appgov build` to make it anew."
+        ) from error
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What a finished build left behind."""
+
+    path: Path
+    build_id: str
+
+
+class Build:
+    """Context of one build: a new file that becomes current when the block ends well and vanishes when it does not.
+
+    `readable` are the folders raw data may be read from; the connection reaches nothing else.
+    """
+
+    def __init__(self, settings: Settings, build_id: str, readable: tuple[Path, ...] = ()) -> None:
+        """Remember where to build; nothing is written before the block is entered."""
+        self.build_id = build_id
+        self._settings = settings
+        self._readable = readable
+        self._folder = settings.warehouse_dir
+        self._path = self._folder
+        self.con: duckdb.DuckDBPyConnection
+        self.publication: Publication
+
+    def __enter__(self) -> Build:
+        """Clear what a crashed build left and open the new file."""
+        private_dir(self._folder)
+        for leftover in sorted(self._folder.glob(f"{_BUILDING}*")):
+            _remove(leftover)
+        self._path = _free(self._folder, f"{_BUILDING}{self.build_id}", ".duckdb")
+        self.con = duckdb.connect(str(self._path), config=dict(_NO_EXTENSIONS))
+        self._path.chmod(0o600)
+        self.con.execute("SET TimeZone = 'UTC'")
+        folders = [str(folder.resolve()) for folder in (*self._readable, self._folder)]
+        quoted = ", ".join("'" + folder.replace("'", "''") + "'" for folder in folders)
+        self.con.execute(f"SET allowed_directories = [{quoted}]")
+        self.con.execute("SET enable_external_access = false")
+        self.con.execute("SET lock_configuration = true")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Publish the file, or remove it if the block failed."""
+        self.con.close()
+        if error is not None:
+            _remove(self._path)
+            _remove(self._path.with_name(self._path.name + ".wal"))
+            return
+        target = _free(self._folder, f"warehouse-{self.build_id}", ".duckdb")
+        self._path.rename(target)
+        content = {"file": target.name, "build_id": self.build_id}
+        pointer = json.dumps(content, sort_keys=True).encode() + b"\n"
+        _patiently(lambda: private_write(self._folder / POINTER, pointer))
+        self.publication = Publication(path=target, build_id=self.build_id)
+        _prune(self._folder, target)
+
+
+def _patiently(action: Callable[[], T]) -> T:
+    """Do something with the pointer: Windows refuses for the instant another process reads or replaces it."""
+    for _ in range(PATIENCE):
+        try:
+            return action()
+        except PermissionError:
+            time.sleep(0.05)
+    return action()
+
+
+def _free(folder: Path, stem: str, suffix: str) -> Path:
+    """A name nobody has: the same build may run again while its earlier file is being read."""
+    path, number = folder / f"{stem}{suffix}", 1
+    while path.exists():
+        number += 1
+        path = folder / f"{stem}-{number}{suffix}"
+    return path
+
+
+def _prune(folder: Path, current: Path) -> None:
+    """Remove all but the newest published files, as far as nobody holds them."""
+    published = [path for path in folder.glob("warehouse-*.duckdb") if path != current]
+    published.sort(key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
+    for path in published[KEEP - 1 :]:
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Delete a file if it is there and nobody holds it (Windows refuses then); a later build tries again."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
