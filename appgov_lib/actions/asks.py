@@ -1,0 +1,129 @@
+"""From a finding to what it asks for: the smallest things whose change would answer it.
+
+An ask names a target inside an app (a grant, an assignment, a credential, the sign-in, the owner, a review). Asks
+of several findings for the same target become one action later. Order of choice, least disruptive first: a scope or
+app role, the whole grant, a credential, the sign-in of the app; where nothing can be said safely, a review.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from appgov_lib.actions.facts import Facts, OpenFinding, Row, listed_permissions
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One thing a finding asks for."""
+
+    finding: OpenFinding
+    action_type: str
+    """One of `planner.ACTION_TYPES`."""
+    target: str
+    """Id of the grant, assignment, key or app to change."""
+    scope: str = ""
+    """The scope to cut, for a delegated grant."""
+    safe: bool = False
+    """No use of the target was seen although it would have been."""
+
+
+def asks(finding: OpenFinding, facts: Facts) -> list[Ask]:
+    """What `finding` asks for; a review where its policy names no action or nothing to change is left."""
+    return list(_HANDLERS.get(finding.action, _review)(finding, facts)) or list(_review(finding, facts))
+
+
+def _review(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Someone looks at the app; reviews of one app are one action."""
+    yield Ask(finding, "review_app", finding.service_principal_id)
+
+
+def _removals(
+    finding: OpenFinding, facts: Facts, permission: Row, safe: bool, users_only: bool = False
+) -> Iterator[Ask]:
+    """Asks that together remove one permission: every grant and assignment that carries it."""
+    name, resource = permission.get("permission"), permission.get("resource_id")
+    if permission.get("permission_type") == "delegated":
+        for grant in facts.grants.get(finding.service_principal_id, ()):
+            wanted = grant["resource_id"] == resource and name in (grant["scopes"] or ())
+            if wanted and not (users_only and grant["consent_type"] == "AllPrincipals"):
+                yield Ask(finding, "remove_scopes", grant["grant_id"], scope=str(name), safe=safe)
+    else:
+        for assignment in facts.assignments.get(finding.service_principal_id, ()):
+            if assignment["resource_id"] == resource and assignment["permission"] == name:
+                yield Ask(finding, "remove_app_role", assignment["assignment_id"], safe=safe)
+
+
+def _remove_unused(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Remove the permissions that the policy found unused."""
+    for permission in listed_permissions(finding):
+        yield from _removals(finding, facts, permission, safe=True)
+
+
+def _remove_listed(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Remove the permissions of the evidence, used or not."""
+    for permission in listed_permissions(finding):
+        yield from _removals(finding, facts, permission, safe=permission.get("usage") == "unused")
+
+
+def _remove_user_grants(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Remove the listed scopes from the grants that single users gave."""
+    for permission in listed_permissions(finding):
+        yield from _removals(finding, facts, permission, safe=permission.get("usage") == "unused", users_only=True)
+
+
+def _reduce_privilege(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Remove what is not used or what another finding wants removed; the rest a person has to weigh."""
+    weigh = False
+    for permission in listed_permissions(finding):
+        unused = permission.get("usage") == "unused"
+        key = (finding.service_principal_id, str(permission.get("resource_id")), str(permission.get("permission")))
+        if unused or key in facts.removals:
+            yield from _removals(finding, facts, permission, safe=unused)
+        else:
+            weigh = True
+    if weigh:
+        yield from _review(finding, facts)
+
+
+def _disable(safe: bool) -> Callable[[OpenFinding, Facts], Iterator[Ask]]:
+    """A handler that asks to disable the app's sign-in."""
+
+    def handler(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+        """Disable sign-in, unless it already is."""
+        app = facts.apps.get(finding.service_principal_id)
+        if app is not None and app["account_enabled"] is not False:
+            yield Ask(finding, "disable_sign_in", finding.service_principal_id, safe=safe)
+
+    return handler
+
+
+def _credential(action_type: str) -> Callable[[OpenFinding, Facts], Iterator[Ask]]:
+    """A handler about the credential that the evidence names."""
+
+    def handler(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+        """Change or renew the credential."""
+        if finding.evidence.get("key_id"):
+            yield Ask(finding, action_type, str(finding.evidence["key_id"]))
+
+    return handler
+
+
+def _add_owner(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Give the registration an owner."""
+    app = facts.apps.get(finding.service_principal_id)
+    if app is not None and app["application_id"]:
+        yield Ask(finding, "add_owner", app["application_id"])
+
+
+_HANDLERS: dict[str, Callable[[OpenFinding, Facts], Iterator[Ask]]] = {
+    "remove_unused_permissions": _remove_unused,
+    "remove_extra_grants": _remove_listed,
+    "remove_user_grants": _remove_user_grants,
+    "reduce_privilege": _reduce_privilege,
+    "disable_sign_in": _disable(safe=False),
+    "disable_unused_app": _disable(safe=True),
+    "remove_credential": _credential("remove_credential"),
+    "renew_credential": _credential("renew_credential"),
+    "add_owner": _add_owner,
+}

@@ -1,0 +1,53 @@
+"""A request as text to paste into a shell. Everything in it may come from a stranger, so everything is quoted."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from appgov_lib.actions.requests import Request
+
+# PowerShell ends a single-quoted text at any of these, the typographic ones too; doubled they stand for themselves.
+_POWERSHELL_QUOTES = re.compile("(['\u2018\u2019\u201a\u201b])")
+_DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def plain(text: str) -> str:
+    """`text` on one line: control, format and line-separating characters become blanks."""
+    return "".join(" " if unicodedata.category(character) in _DROPPED else character for character in text)
+
+
+def compact(body: Mapping[str, Any]) -> str:
+    """JSON in ASCII on one line."""
+    return json.dumps(body, ensure_ascii=True, separators=(",", ":"))
+
+
+def powershell(request: Request, title: str, permission: str) -> str:
+    """The request for the Microsoft Graph PowerShell SDK; the title stands in a comment."""
+    parts = [f"Invoke-MgGraphRequest -Method {request.method} -Uri {_quoted(request.path)}"]
+    if request.body is not None:
+        parts.append(f"-ContentType 'application/json' -Body {_quoted(compact(request.body))}")
+    return f"# {plain(title)}\nConnect-MgGraph -Scopes {_quoted(permission)}\n{' '.join(parts)}\n"
+
+
+def _quoted(text: str) -> str:
+    """A PowerShell single-quoted text: nothing in it is expanded."""
+    return "'" + _POWERSHELL_QUOTES.sub(r"\1\1", plain(text)) + "'"
+
+
+def curl(request: Request, title: str) -> str:
+    """The request for curl in a POSIX shell, with the token from the variable TOKEN."""
+    parts = [
+        "curl --fail-with-body",
+        f"--request {request.method}",
+        '--header "Authorization: Bearer $TOKEN"',
+    ]
+    if request.body is not None:
+        parts.append("--header 'Content-Type: application/json'")
+        parts.append(f"--data {shlex.quote(compact(request.body))}")
+    parts.append(shlex.quote(f"https://graph.microsoft.com{plain(request.path)}"))
+    return f"# {plain(title)}\n{' '.join(parts)}\n"

@@ -1,0 +1,123 @@
+"""What the plan says about each kind of action: title, steps, how to verify."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Words:
+    """Texts with named places, e.g. {app}; `planner` fills them."""
+
+    title: str
+    steps: tuple[str, ...]
+    verify: str
+    effort: str
+    """low: one request; medium: a question to the owner first; high: work by the app's team."""
+
+
+_RESOLVED = "the next build reports the finding as resolved."
+
+WORDS = {
+    "remove_scopes": Words(
+        "Remove {listed} ({who}) from {app}",
+        (
+            "Tell the owner of {app} that these delegated permissions will go: {listed}.",
+            "Send the request; the other scopes of the grant stay.",
+            "If something breaks, send the undo request: it restores the grant as it was.",
+            "A removed grant does not stop a new consent. Where that matters, require assignment or tighten the "
+            "consent policy.",
+        ),
+        "GET /v1.0/oauth2PermissionGrants no longer shows {listed} for grant {id}; " + _RESOLVED,
+        "medium",
+    ),
+    "remove_app_role": Words(
+        "Remove the application permission {listed} from {app}",
+        (
+            "Tell the owner of {app} that {listed} will go and ask about jobs that run rarely.",
+            "Send the request.",
+            "If something breaks, send the undo request: it assigns the same permission again.",
+            "Tokens already issued keep the permission until they expire, usually within an hour.",
+        ),
+        "GET /v1.0/servicePrincipals/(id)/appRoleAssignments no longer lists assignment {id}; " + _RESOLVED,
+        "medium",
+    ),
+    "remove_credential": Words(
+        "Remove the {kind} {id} from {app}",
+        (
+            "Ask the owner of {app} whether the {kind} is kept for an emergency.",
+            "Check once more that no sign-in used it.",
+            "Send the request. It cannot be undone; a new credential has to be made instead.",
+            "Check that the other credentials of the app are still listed.",
+        ),
+        "The {kind} {id} is no longer listed on the app, the app still signs in, and " + _RESOLVED,
+        "medium",
+    ),
+    "renew_credential": Words(
+        "Renew the {kind} of {app} before {ends}",
+        (
+            "Ask the owner of {app} whether the {kind} {id} is still in use; if not, let it end.",
+            "Add the next credential; prefer a certificate or a federated credential to another secret.",
+            "Give it to the app and check that a sign-in uses it.",
+            "Remove the old {kind}.",
+        ),
+        "A sign-in with the new credential is in the log, and " + _RESOLVED,
+        "high",
+    ),
+    "add_owner": Words(
+        "Make {owner} an owner of {app}",
+        (
+            "{owner} changed the app last. Ask whether {owner} answers for it, or who does.",
+            "Send the request, or the same request with the id of the person named.",
+            "Add a second owner and record the team in the app's notes.",
+        ),
+        "GET /v1.0/applications/(id)/owners lists the person; " + _RESOLVED,
+        "medium",
+    ),
+    "disable_sign_in": Words(
+        "Disable sign-in of {app}",
+        (
+            "Announce it to the owner of {app} and to the users affected.",
+            "Send the request: the app gets no new tokens in this tenant. Tokens already issued work until they "
+            "expire, usually within an hour.",
+            "Wait one business cycle. If somebody misses the app, send the undo request.",
+            "If nobody does, delete it; a deleted app can be restored for 30 days.",
+        ),
+        "GET /v1.0/servicePrincipals/{id} shows accountEnabled false; " + _RESOLVED,
+        "medium",
+    ),
+    "review_app": Words(
+        "Review {app} ({listed})",
+        (
+            "Read the page of {app} in the report: what it was granted, what it used, what changed.",
+            "Ask the owner, or a user of it, to explain what the findings describe.",
+            "If the explanation holds, write it down with a date. If not, disable sign-in and go on from there.",
+        ),
+        "The explanation is recorded, or " + _RESOLVED,
+        "high",
+    ),
+}
+
+# The same kinds of action where no request can be proposed and a person has to find out something first.
+DEFAULT_WORDS = {
+    "add_owner": Words(
+        "Find an owner for {app}",
+        (
+            "No active user changed {app} in the recorded time. Ask the teams that use the data it reaches.",
+            "Make the person named an owner in the Entra admin center, better two persons.",
+            "If nobody answers for the app, treat it as unused: disable its sign-in and wait.",
+        ),
+        "GET /v1.0/applications/(id)/owners lists a person; " + _RESOLVED,
+        "high",
+    ),
+    "remove_credential": Words(
+        "Remove the {kind} {id} from {app} by hand",
+        (
+            "Ask the owner of {app} whether the {kind} is kept for an emergency.",
+            "The list of credentials could not be read in full, so no request is proposed: remove the {kind} in the "
+            "Entra admin center.",
+        ),
+        "The {kind} {id} is no longer listed on the app, and " + _RESOLVED,
+        "medium",
+    ),
+}

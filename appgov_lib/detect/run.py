@@ -1,0 +1,240 @@
+"""Evaluating the policies and writing `findings` and `skipped_checks`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from appgov_lib.detect import ledger
+from appgov_lib.detect.coverage import SkippedCheck, SkipReason, read_coverage, why_not
+from appgov_lib.detect.ledger import Finding
+from appgov_lib.detect.policy import SEVERITIES, Policy, load_policies
+from appgov_lib.detect.write import write_table
+from appgov_lib.errors import ConfigError, UserError
+from appgov_lib.settings import Settings
+
+POLICY_COLUMNS = (
+    "service_principal_id",
+    "app_id",
+    "app_display_name",
+    "subject",
+    "measure",
+    "threshold",
+    "reason",
+    "evidence",
+)
+FINDING_TYPES = {
+    "finding_id": "VARCHAR",
+    "policy_id": "VARCHAR",
+    "policy_title": "VARCHAR",
+    "app_id": "VARCHAR",
+    "service_principal_id": "VARCHAR",
+    "display_name": "VARCHAR",
+    "title": "VARCHAR",
+    "subject": "VARCHAR",
+    "severity": "VARCHAR",
+    "confidence": "VARCHAR",
+    "status": "VARCHAR",
+    "state": "VARCHAR",
+    "measure": "DOUBLE",
+    "threshold": "DOUBLE",
+    "reason": "VARCHAR",
+    "evidence": "JSON",
+    "mitre": "VARCHAR[]",
+    "action": "VARCHAR",
+    "judged": "BOOLEAN",
+    "first_seen": "DATE",
+    "last_seen": "DATE",
+}
+SKIPPED_TYPES = {
+    "policy_id": "VARCHAR",
+    "policy_title": "VARCHAR",
+    "code": "VARCHAR",
+    "source": "VARCHAR",
+    "reason": "VARCHAR",
+}
+_STATES = ("returned", "new", "open", "resolved")
+
+
+@dataclass(frozen=True)
+class DetectResult:
+    """What one run found and what it could not judge, in the order of the tables."""
+
+    findings: tuple[Finding, ...]
+    skipped: tuple[SkippedCheck, ...]
+
+
+def run(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    *,
+    as_of: dt.date,
+    days: int = 7,
+    extra: Path | None = None,
+    keep: bool = True,
+) -> DetectResult:
+    """Evaluate every active and audit policy for the `days` ending with `as_of` and write the two tables.
+
+    `extra` is a folder of the user's own policies; by default `policies/` in the home folder, where it exists.
+    The life cycle (new, open, returned, resolved) comes from `data/<tenant>/findings/`; `keep=False` neither reads
+    nor writes it. Raises `UserError` naming the file when a built-in rule cannot be run.
+    """
+    if extra is None and (settings.home / "policies" / "policies.toml").is_file():
+        extra = settings.home / "policies"
+    coverage = read_coverage(con)
+    found: list[Finding] = []
+    skipped: list[SkippedCheck] = []
+    judged: set[str] = set()
+    for policy in load_policies(extra):
+        if policy.status == "inactive":
+            continue
+        skip = why_not(policy, coverage)
+        if skip is None:
+            try:
+                found.extend(_findings(policy, evaluate(con, policy, as_of, days), as_of))
+                judged.add(policy.policy_id)
+            except UserError as error:
+                if policy.built_in:
+                    raise
+                skip = SkippedCheck(policy.policy_id, policy.title, SkipReason.RULE_FAILED, "", str(error))
+        if skip is not None:
+            skipped.append(skip)
+    folder = settings.data_dir / "findings"
+    before = ledger.read_before(folder, as_of) if keep else []
+    shown, kept = ledger.advance(before, found, judged, {skip.policy_id for skip in skipped})
+    shown.sort(key=_order)
+    skipped.sort(key=lambda skip: skip.policy_id)
+    write_table(con, "findings", FINDING_TYPES, [asdict(finding) for finding in shown])
+    write_table(con, "skipped_checks", SKIPPED_TYPES, [asdict(skip) for skip in skipped])
+    if keep:
+        ledger.write(folder, as_of, kept)
+    return DetectResult(tuple(shown), tuple(skipped))
+
+
+def test_policy(
+    con: duckdb.DuckDBPyConnection,
+    policy_id: str,
+    as_of: dt.date,
+    days: int = 7,  # noqa: PT028
+    extra: Path | None = None,  # noqa: PT028
+) -> pd.DataFrame:
+    """What one policy finds for the `days` ending with `as_of`; nothing is stored.
+
+    Raises `ConfigError` for an unknown policy and `UserError` where its sources are missing or its rule fails.
+    """
+    policies = {policy.policy_id: policy for policy in load_policies(extra)}
+    if policy_id not in policies:
+        raise ConfigError(f"There is no policy {policy_id!r}; `appgov policies list` shows the ids.")
+    skip = why_not(policies[policy_id], read_coverage(con))
+    if skip is not None:
+        raise UserError(f"The policy {policy_id} cannot be judged. {skip.reason}")
+    return evaluate(con, policies[policy_id], as_of, days)
+
+
+test_policy.__test__ = False  # type: ignore[attr-defined]  # a function of ours, not a test
+
+
+def evaluate(con: duckdb.DuckDBPyConnection, policy: Policy, as_of: dt.date, days: int) -> pd.DataFrame:
+    """Rows of one policy with exactly `POLICY_COLUMNS`; raises `UserError` naming its file if it cannot be run."""
+    values: dict[str, Any] = {"as_of": as_of, "days": days, **policy.thresholds}
+    try:
+        statements = con.extract_statements(policy.sql)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise UserError(f"{policy.origin} must hold exactly one SELECT; put each rule into a file of its own.")
+        unknown = sorted(statements[0].named_parameters - values.keys())
+        if unknown:
+            raise UserError(
+                f"{policy.origin} uses ${unknown[0]}, which is neither $as_of, $days nor a threshold of the policy "
+                f"{policy.policy_id}; add it under thresholds in policies.toml."
+            )
+        used = {name: values[name] for name in statements[0].named_parameters}
+        rows = con.execute(statements[0], used).df()
+    except duckdb.Error as error:
+        first = str(error).strip().splitlines()[0]
+        raise UserError(f"The policy {policy.origin} cannot be run: {first}") from error
+    if set(rows.columns) != set(POLICY_COLUMNS) or len(rows.columns) != len(POLICY_COLUMNS):
+        wrong = sorted(set(rows.columns) ^ set(POLICY_COLUMNS)) or sorted(rows.columns)
+        raise UserError(
+            f"{policy.origin} must return exactly {', '.join(POLICY_COLUMNS)}; "
+            f"missing or not expected: {', '.join(wrong)}."
+        )
+    return rows[list(POLICY_COLUMNS)]
+
+
+def _findings(policy: Policy, rows: pd.DataFrame, as_of: dt.date) -> list[Finding]:
+    """Rows of a policy as findings, one an id (of several rows the one with the largest measure)."""
+    chosen: dict[str, Finding] = {}
+    for row in rows.to_dict("records"):
+        text = {name: "" if pd.isna(row[name]) else str(row[name]) for name in POLICY_COLUMNS}
+        if not text["service_principal_id"] or not text["reason"]:
+            raise UserError(f"{policy.origin} returned a row without service_principal_id or reason; filter such rows.")
+        fingerprint = f"{policy.policy_id}|{text['service_principal_id']}|{text['subject']}"
+        name = text["app_display_name"]
+        finding = Finding(
+            finding_id=hashlib.sha256(fingerprint.encode()).hexdigest()[:16],
+            policy_id=policy.policy_id,
+            policy_title=policy.title,
+            app_id=text["app_id"],
+            service_principal_id=text["service_principal_id"],
+            display_name=name,
+            title=f"{policy.title}: {name or text['app_id'] or text['service_principal_id']}",
+            subject=text["subject"],
+            severity=policy.severity,
+            confidence=policy.confidence,
+            status=policy.status,
+            state="new",
+            measure=_number(row["measure"]),
+            threshold=_number(row["threshold"]),
+            reason=text["reason"],
+            evidence=_evidence(policy, text["evidence"]),
+            mitre=policy.mitre,
+            action=policy.action,
+            judged=True,
+            first_seen=as_of,
+            last_seen=as_of,
+        )
+        other = chosen.get(finding.finding_id)
+        if other is None or _weight(finding) > _weight(other):
+            chosen[finding.finding_id] = finding
+    return list(chosen.values())
+
+
+def _weight(finding: Finding) -> tuple[float, str]:
+    """Which of two rows about the same subject is told: the larger measure, then the later text."""
+    return (-math.inf if finding.measure is None else finding.measure, finding.reason)
+
+
+def _number(value: object) -> float | None:
+    """A finite number, or None where it is not known."""
+    number = math.nan if value is None or value is pd.NA else float(str(value))
+    return number if math.isfinite(number) else None
+
+
+def _evidence(policy: Policy, text: str) -> str:
+    """The evidence as a JSON object; `UserError` if it is anything else."""
+    try:
+        parsed = json.loads(text or "{}")
+    except ValueError as error:
+        raise UserError(f"{policy.origin} returned evidence that is not JSON; build it with json_object().") from error
+    if not isinstance(parsed, dict):
+        raise UserError(f"{policy.origin} returned evidence that is not a JSON object; build it with json_object().")
+    return json.dumps(parsed, ensure_ascii=False)
+
+
+def _order(finding: Finding) -> tuple[int, int, str, str, str]:
+    """Most severe first; within a severity what changed first; then by policy and name."""
+    return (
+        SEVERITIES.index(finding.severity),
+        _STATES.index(finding.state),
+        finding.policy_id,
+        finding.display_name,
+        finding.finding_id,
+    )

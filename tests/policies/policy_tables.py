@@ -1,0 +1,142 @@
+"""A warehouse small enough to read: empty marts, and rows that name only what matters for the test."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from appgov_lib.detect import load_policies, test_policy
+
+AS_OF = dt.date(2026, 11, 15)
+SP = "00000000-0000-4000-8000-00000000000a"
+APP = "00000000-0000-4000-8000-0000000000a0"
+REGISTRATION = "00000000-0000-4000-8000-000000000a00"
+GRAPH = "00000000-0000-4000-8000-0000000000ff"
+
+TABLES = {
+    "app_inventory": """service_principal_id VARCHAR, app_id VARCHAR, application_id VARCHAR, display_name VARCHAR,
+        app_origin VARCHAR, is_first_party BOOLEAN, service_principal_type VARCHAR, status VARCHAR,
+        account_enabled BOOLEAN, publisher_name VARCHAR, publisher_verified BOOLEAN, consent_type VARCHAR,
+        consented_users BIGINT, permission_count BIGINT, high_privilege_count BIGINT, privilege_level VARCHAR,
+        directory_roles VARCHAR[], owner_count BIGINT, credential_count BIGINT, next_expiry_at TIMESTAMP,
+        created_at TIMESTAMP, last_used_at TIMESTAMP, last_used_source VARCHAR, calls_30d BIGINT, users_30d BIGINT,
+        services VARCHAR[], reply_urls VARCHAR[], risk_score INTEGER""",
+    "app_permissions": """service_principal_id VARCHAR, app_id VARCHAR, resource_id VARCHAR, resource_name VARCHAR,
+        permission VARCHAR, permission_type VARCHAR, consent_type VARCHAR, consented_users BIGINT,
+        privilege_level VARCHAR, level_reason VARCHAR, usage VARCHAR, usage_reason VARCHAR, in_manifest BOOLEAN,
+        granted_at TIMESTAMP""",
+    "app_credentials": """service_principal_id VARCHAR, application_id VARCHAR, app_id VARCHAR, key_id VARCHAR,
+        credential_type VARCHAR, credential_origin VARCHAR, name VARCHAR, starts_at TIMESTAMP, ends_at TIMESTAMP,
+        last_used_at TIMESTAMP, last_used_known BOOLEAN""",
+    "anomalies": """app_id VARCHAR, metric VARCHAR, day DATE, observed DOUBLE, expected DOUBLE, lower DOUBLE,
+        upper DOUBLE, p_value DOUBLE, score DOUBLE, is_anomaly BOOLEAN, history_days BIGINT, reason VARCHAR""",
+    "coverage": """source VARCHAR, status VARCHAR, rows BIGINT, from_at TIMESTAMP, to_at TIMESTAMP, reason VARCHAR,
+        what_is_lost VARCHAR""",
+    "stg_directory_audits": """audit_id VARCHAR, activity_at TIMESTAMP, activity VARCHAR, result VARCHAR,
+        actor_id VARCHAR, actor_name VARCHAR, actor_ip VARCHAR, target_ids VARCHAR[]""",
+    "stg_sign_ins": "sign_in_id VARCHAR, created_at TIMESTAMP, app_id VARCHAR",
+    "stg_api_activity": "request_id VARCHAR, called_at TIMESTAMP, app_id VARCHAR",
+    "stg_delegated_grants": """grant_id VARCHAR, service_principal_id VARCHAR, resource_id VARCHAR,
+        consent_type VARCHAR, principal_id VARCHAR, scopes VARCHAR[]""",
+    "stg_app_role_assignments": """assignment_id VARCHAR, service_principal_id VARCHAR, resource_id VARCHAR,
+        app_role_id VARCHAR, permission VARCHAR""",
+    "stg_service_principals": "service_principal_id VARCHAR, app_id VARCHAR, key_credentials JSON",
+    "stg_applications": "application_id VARCHAR, app_id VARCHAR, key_credentials JSON",
+    "stg_users": """user_id VARCHAR, user_principal_name VARCHAR, display_name VARCHAR, account_enabled BOOLEAN,
+        user_type VARCHAR""",
+}
+
+# An app that no policy has anything against, and the parts it may hold.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "app_inventory": {
+        "service_principal_id": SP,
+        "app_id": APP,
+        "application_id": REGISTRATION,
+        "display_name": "Payroll Sync",
+        "app_origin": "internal",
+        "is_first_party": False,
+        "service_principal_type": "Application",
+        "status": "enabled",
+        "account_enabled": True,
+        "publisher_verified": True,
+        "permission_count": 2,
+        "high_privilege_count": 0,
+        "privilege_level": "low",
+        "directory_roles": [],
+        "owner_count": 1,
+        "credential_count": 1,
+        "created_at": "2025-01-01",
+        "last_used_at": "2026-11-14",
+        "calls_30d": 1200,
+        "users_30d": 5,
+        "risk_score": 10,
+    },
+    "app_permissions": {
+        "service_principal_id": SP,
+        "app_id": APP,
+        "resource_id": GRAPH,
+        "resource_name": "Microsoft Graph",
+        "permission": "User.Read",
+        "permission_type": "delegated",
+        "consent_type": "admin",
+        "consented_users": 0,
+        "privilege_level": "low",
+        "usage": "used",
+        "in_manifest": True,
+    },
+    "app_credentials": {
+        "service_principal_id": SP,
+        "application_id": REGISTRATION,
+        "app_id": APP,
+        "key_id": "k1",
+        "credential_type": "secret",
+        "credential_origin": "application",
+        "starts_at": "2026-01-01",
+        "ends_at": "2027-11-15",
+        "last_used_at": "2026-11-14",
+        "last_used_known": True,
+    },
+    "anomalies": {"app_id": APP, "p_value": 1e-9, "is_anomaly": True, "history_days": 8},
+    "coverage": {"status": "complete", "rows": 1, "from_at": "2026-08-17", "to_at": "2026-11-16", "reason": ""},
+    "stg_directory_audits": {"result": "success", "actor_id": "u1", "actor_name": "Ada", "actor_ip": "198.51.100.7"},
+}
+
+
+def empty_warehouse() -> duckdb.DuckDBPyConnection:
+    """A connection with every table a policy or the plan reads, each empty but coverage, which is complete."""
+    con = duckdb.connect()
+    for name, columns in TABLES.items():
+        con.execute(f"CREATE TABLE {name} ({columns})")
+    for policy in load_policies():
+        for source in (*policy.requires, *policy.requires_complete, *policy.requires_any):
+            if con.execute("SELECT count(*) FROM coverage WHERE source = ?", [source]).fetchone() == (0,):
+                add(con, "coverage", source=source)
+    return con
+
+
+def add(con: duckdb.DuckDBPyConnection, table: str, **values: Any) -> None:
+    """Insert one row: the defaults of the table, overwritten by `values`."""
+    row = {**DEFAULTS.get(table, {}), **values}
+    marks = ", ".join("?" for _ in row)
+    con.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", list(row.values()))
+
+
+def cover(con: duckdb.DuckDBPyConnection, source: str, status: str, reason: str = "") -> None:
+    """Set the coverage of one source."""
+    con.execute("UPDATE coverage SET status = ?, reason = ? WHERE source = ?", [status, reason, source])
+
+
+def found(con: duckdb.DuckDBPyConnection, policy_id: str, days: int = 7) -> pd.DataFrame:
+    """What one policy finds."""
+    return test_policy(con, policy_id, AS_OF, days)
+
+
+def one(con: duckdb.DuckDBPyConnection, policy_id: str) -> dict[str, Any]:
+    """The only finding of a policy, its evidence parsed."""
+    rows = found(con, policy_id).to_dict("records")
+    assert len(rows) == 1, rows
+    return {**rows[0], "evidence": json.loads(rows[0]["evidence"])}
