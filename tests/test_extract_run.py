@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -40,7 +41,7 @@ def tenant():
 @pytest.fixture(autouse=True)
 def no_faults(tenant: SampleTenant) -> None:
     """Every test starts with a server that behaves."""
-    tenant.control("faults", dict.fromkeys(("throttle", "error", "cut", "reset", "empty_pages"), 0))
+    tenant.control("faults", dict.fromkeys(("throttle", "error", "cut", "reset", "empty_pages", "delay"), 0))
 
 
 def read(tenant: SampleTenant, home: Path, **options: Any) -> Snapshot:
@@ -138,22 +139,30 @@ def test_killed_at_any_moment_the_next_run_finishes_the_work(
     program = (
         "from datetime import datetime; from pathlib import Path\n"
         "from appgov_lib.extract.run import extract; from appgov_lib.extract.credentials import ReadyToken\n"
-        "from appgov_lib.settings import Settings\n"
+        "from appgov_lib.extract.limits import LIMITS, Budget; from appgov_lib.settings import Settings\n"
         f"extract(Settings(home=Path({str(tmp_path)!r}), endpoint={tenant.endpoint!r}), now=datetime(2026, 11, 16),\n"
-        f"        since=datetime(2026, 11, 2), credential=ReadyToken({tenant.token!r}))\n"
+        f"        since=datetime(2026, 11, 2), credential=ReadyToken({tenant.token!r}),\n"
+        "        limits=dict.fromkeys(LIMITS, Budget(1000, 1.0, 1)))\n"  # one after the other: more moments
     )
     raw = tmp_path / "data" / "sample" / "raw"
-    kills = 0
-    for files in (1, 4, 8, 14, 20):
+    tenant.control("faults", {"delay": 0.1})  # slow answers, so that there are moments to choose from
+    kills, moments = 0, random.Random(3)
+    while kills < 20:
+        before = len(list(raw.rglob("*.zst")))
+        wanted = before + moments.randint(0, 1)
         process = subprocess.Popen([sys.executable, "-c", program])
-        deadline = time.monotonic() + 40
-        while process.poll() is None and time.monotonic() < deadline and len(list(raw.rglob("*.zst"))) < files:
-            time.sleep(0.005)
+        deadline = time.monotonic() + 20
+        while process.poll() is None and time.monotonic() < deadline and len(list(raw.rglob("*.zst"))) < wanted:
+            time.sleep(0.002)
+        time.sleep(moments.random() * 0.1)
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)
             kills += 1
         process.wait()
-    assert kills >= 3
+        if read_snapshots(raw):
+            break
+    assert kills == 20
+    tenant.control("faults", {"delay": 0})
     if unfinished(raw, "extract"):
         read(tenant, tmp_path)
     (snapshot,) = read_snapshots(raw)

@@ -14,6 +14,7 @@ import msgspec
 
 from appgov_lib.extract.credentials import credential_for
 from appgov_lib.extract.graph import GraphClient, GraphError, Page
+from appgov_lib.extract.limits import Budget
 from appgov_lib.extract.sources import Source, Window, choose_sources
 from appgov_lib.settings import Settings
 
@@ -49,7 +50,7 @@ def probe(
     now: datetime,
     names: tuple[str, ...] = (),
     credential: Any = None,
-    limits: Mapping[str, tuple[int, float, int]] | None = None,
+    limits: Mapping[str, Budget] | None = None,
 ) -> list[Probe]:
     """Ask every chosen source for one record; in catalogue order.
 
@@ -64,7 +65,7 @@ async def _probe_all(
     sources: list[Source],
     credential: Any,
     now: datetime,
-    limits: Mapping[str, tuple[int, float, int]] | None,
+    limits: Mapping[str, Budget] | None,
 ) -> list[Probe]:
     """All sources at once, within the throttling budgets."""
     async with GraphClient(settings.endpoint, credential, limits=limits) as client:
@@ -78,17 +79,19 @@ async def _probe_one(client: GraphClient, source: Source, now: datetime) -> Prob
     try:
         if source.method == "hunting":
             body = json.dumps({"Query": f"{source.table} | take 1"}).encode()
-            await client.send("POST", source.url(client.endpoint), name=source.name, workload="hunting", body=body)
+            await client.send(
+                dict, "POST", source.url(client.endpoint), name=source.name, workload="hunting", body=body
+            )
         else:
             ids = {}
             if source.parent:
                 first = f"{client.endpoint}/v1.0/servicePrincipals?$top=1&$select=id"
-                page = await client.send("GET", first, name=source.name, workload=source.workload, parse=Page)
-                found = msgspec.json.decode(page, type=Page).value
+                page, _ = await client.send(Page, "GET", first, name=source.name, workload=source.workload)
+                found = page.value
                 ids = {"id": msgspec.json.decode(found[0], type=_Named).id} if found else {}
             if ids or not source.parent:
                 url = _one_record(source.url(client.endpoint, window, **ids))
-                await client.send("GET", url, name=source.name, workload=source.workload, headers=source.headers)
+                await client.send(dict, "GET", url, name=source.name, workload=source.workload, headers=source.headers)
     except GraphError as error:
         status, reason = error.coverage_status, str(error)
     return Probe(source.name, status, reason, source.permission, source.licence, source.what_is_lost)

@@ -14,26 +14,18 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
 from appgov_lib.errors import SignInError
 from appgov_lib.extract.credentials import explain_sign_in
+from appgov_lib.extract.limits import LIMITS, LOOPBACK_LIMITS, Budget, Limiter
 from appgov_lib.settings import is_loopback
 
-LIMITS: Mapping[str, tuple[int, float, int]] = {
-    # workload: (requests, per seconds, at once). Directory is metered in resource units by the service itself, so
-    # only the number at once is held; the others are documented request budgets per app and tenant.
-    "directory": (10_000, 10.0, 8),
-    "reporting": (5, 10.0, 4),
-    "security": (150, 60.0, 4),
-    "hunting": (45, 60.0, 2),
-    "identity_protection": (1, 1.0, 1),
-}
-LOOPBACK_LIMITS: Mapping[str, tuple[int, float, int]] = dict.fromkeys(LIMITS, (10000, 1.0, 8))
-"""A server on this machine has no budget to share with others."""
+T = TypeVar("T")
+
 RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
 MAX_ATTEMPTS = 9
 MAX_VISITS = 5
@@ -49,12 +41,6 @@ class Page(msgspec.Struct):
     next: str | None = msgspec.field(name="@odata.nextLink", default=None)
     delta: str | None = msgspec.field(name="@odata.deltaLink", default=None)
     count: int | None = msgspec.field(name="@odata.count", default=None)
-
-
-class HuntingAnswer(msgspec.Struct):
-    """The answer to a hunting query: rows as raw JSON."""
-
-    results: list[msgspec.Raw] = []
 
 
 class _ErrorDetail(msgspec.Struct):
@@ -89,38 +75,20 @@ class GraphError(Exception):
         return self.status == 410 or (self.status == 400 and "ExpiredPageToken" in self.code)
 
     @property
+    def too_much(self) -> bool:
+        """Whether a hunting query ran out of time, memory or processor quota, so that a smaller one may pass."""
+        text = f"{self.code} {self.message}".lower()
+        return self.status in (400, 408, 413, 504) and any(
+            word in text for word in ("timeout", "timed out", "quota", "too large", "exceeded", "memory")
+        )
+
+    @property
     def coverage_status(self) -> str:
         """What this error means for a source: not_licensed, not_permitted or failed."""
         text = f"{self.code} {self.message}".lower()
         if "nonpremium" in text or "premium license" in text or "not licensed" in text or "no license" in text:
             return "not_licensed"
         return "not_permitted" if self.status == 403 else "failed"
-
-
-class Limiter:
-    """At most `requests` starts in any `seconds`, and `at_once` in flight; one for each workload."""
-
-    def __init__(self, requests: int, seconds: float, at_once: int, clock: Callable[[], float]) -> None:
-        """`clock` is monotonic seconds."""
-        self._requests, self._seconds, self._clock = requests, seconds, clock
-        self._starts: list[float] = []
-        self._turn = asyncio.Lock()
-        self.slots = asyncio.Semaphore(at_once)
-        self.paused_until = 0.0
-
-    async def wait(self) -> None:
-        """Return when the next request may start."""
-        async with self._turn:
-            while True:
-                now = self._clock()
-                self._starts = [start for start in self._starts if now - start < self._seconds]
-                delay = self.paused_until - now
-                if len(self._starts) >= self._requests:
-                    delay = max(delay, self._seconds - (now - self._starts[0]))
-                if delay <= 0:
-                    self._starts.append(now)
-                    return
-                await asyncio.sleep(delay)
 
 
 class GraphClient:
@@ -131,7 +99,7 @@ class GraphClient:
         endpoint: str,
         credential: Any,
         *,
-        limits: Mapping[str, tuple[int, float, int]] | None = None,
+        limits: Mapping[str, Budget] | None = None,
         sleep: Callable[[float], Any] = asyncio.sleep,
         seed: int = 0,
     ) -> None:
@@ -141,7 +109,7 @@ class GraphClient:
         self.requests: Counter[str] = Counter()
         """HTTP requests made so far, by the name given to each call."""
         self._credential = credential
-        self._sleep = sleep
+        self.sleep = sleep
         self._random = random.Random(seed)  # noqa: S311 - spreads retries, guards nothing
         self._limits = {**(LOOPBACK_LIMITS if is_loopback(endpoint) else LIMITS), **(limits or {})}
         self._limiters: dict[str, Limiter] = {}
@@ -177,7 +145,7 @@ class GraphClient:
         self._adapter = GraphRequestAdapter(auth, self._http)
         self._adapter.base_url = f"{self.endpoint}/v1.0"
         loop = asyncio.get_running_loop()
-        self._limiters = {name: Limiter(*limit, clock=loop.time) for name, limit in self._limits.items()}
+        self._limiters = {name: Limiter(budget, loop.time) for name, budget in self._limits.items()}
         return self
 
     async def __aexit__(
@@ -207,13 +175,13 @@ class GraphClient:
             if seen[address] >= MAX_VISITS:
                 raise GraphError(0, "NextLinkLoop", "the service kept sending a next page that was already read")
             seen[address] += 1
-            body = await self.send("GET", address, name=name, workload=workload, headers=headers, parse=Page)
-            page = msgspec.json.decode(body, type=Page)
+            page, body = await self.send(Page, "GET", address, name=name, workload=workload, headers=headers)
             yield address, page, body
             address = page.next
 
     async def send(
         self,
+        form: type[T],
         method: str,
         url: str,
         *,
@@ -221,52 +189,49 @@ class GraphClient:
         workload: str,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        parse: type | None = None,
-    ) -> bytes:
-        """One request, retried until it is answered or refused; returns the body.
+    ) -> tuple[T, bytes]:
+        """One request, retried until it is answered or refused; returns the answer as `form` and as bytes.
 
-        `parse` is the msgspec type a whole body must have: a body cut short is asked for again. Raises `GraphError`
-        when refused and `SignInError` when there is no valid token.
+        An answer that is not of that form was cut short and is asked for again. Raises `GraphError` when refused and
+        `SignInError` when there is no valid token.
         """
         limiter = self._limiters[workload]
         failure = GraphError(0, "NoAnswer", "no answer")
         token_refused = False
-        async with limiter.slots:
-            for attempt in range(1, MAX_ATTEMPTS + 1):
-                await limiter.wait()
-                self.requests[name] += 1
-                try:
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            self.requests[name] += 1
+            try:
+                async with limiter:
                     content = await self._once(method, url, headers, body)
-                    if parse is not None:
-                        msgspec.json.decode(content, type=parse)
-                    return content
-                except _Refused as refused:
-                    failure = refused.error
-                    if failure.status == 401 and not token_refused:
-                        token_refused = True  # a token may run out in flight; the credential hands out a fresh one
-                        continue
-                    if failure.status == 401:
+                answer = msgspec.json.decode(content, type=form)
+                limiter.answered()
+                return answer, content
+            except _Refused as refused:
+                failure = refused.error
+                if failure.status == 401:
+                    if token_refused:
                         raise SignInError(
                             "Graph refused the token (401): it is expired, or meant for another tenant or endpoint; "
                             "sign in again."
                         ) from None
-                    if failure.status not in RETRY_STATUS:
-                        raise failure from None
-                    delay = self._backoff(attempt) if refused.retry_after is None else refused.retry_after
-                    if failure.status == 429:
-                        limiter.paused_until = max(limiter.paused_until, asyncio.get_running_loop().time() + delay)
-                except _Broken as broken:
-                    failure = GraphError(0, "Broken", str(broken))
-                    delay = self._backoff(attempt)
-                except msgspec.MsgspecError:
-                    failure = GraphError(0, "CutBody", "the answer was cut short or is not JSON")
-                    delay = self._backoff(attempt)
-                if delay > LONGEST_WAIT or attempt == MAX_ATTEMPTS:
-                    break
-                await self._sleep(delay)
+                    token_refused = True  # a token may run out in flight; the credential hands out a fresh one
+                    continue
+                if failure.status not in RETRY_STATUS:
+                    raise failure from None
+                delay = self.backoff(attempt) if refused.retry_after is None else refused.retry_after
+                if failure.status == 429:
+                    limiter.throttled(delay)
+            except _Broken as broken:
+                failure, delay = GraphError(0, "Broken", str(broken)), self.backoff(attempt)
+            except msgspec.MsgspecError:
+                failure = GraphError(0, "CutBody", "the answer was cut short or is not JSON")
+                delay = self.backoff(attempt)
+            if delay > LONGEST_WAIT or attempt == MAX_ATTEMPTS:
+                break
+            await self.sleep(delay)
         raise failure
 
-    def _backoff(self, attempt: int) -> float:
+    def backoff(self, attempt: int) -> float:
         """Exponential with full jitter: 0..0.5*2^(attempt-1) seconds, 60 at most."""
         return self._random.uniform(0, min(60.0, 0.5 * 2 ** (attempt - 1)))
 

@@ -1,23 +1,22 @@
 """One extraction: walks every chosen source, keeps each page as it comes, and says how each source ended.
 
-A chain is a sequence of pages that must be read in order: a collection, one time window of a log, or one resource's
-assignments. Each page is on disk, and its successor in the journal, before the next is asked for; so a run that was
-killed goes on where it stopped.
+Each answer is on disk, and its successor in the journal, before it counts as read; so a run that was killed goes on
+where it stopped.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from appgov_lib.extract import delta
 from appgov_lib.extract.credentials import credential_for
-from appgov_lib.extract.graph import GraphClient, GraphError, HuntingAnswer
+from appgov_lib.extract.graph import GraphClient, GraphError
+from appgov_lib.extract.limits import Budget
 from appgov_lib.extract.snapshot import (
     Snapshot,
     SnapshotWriter,
@@ -27,16 +26,14 @@ from appgov_lib.extract.snapshot import (
     read_snapshots,
     unfinished,
 )
-from appgov_lib.extract.sources import HUNTING_ROW_CAP, Source, Window, choose_sources
+from appgov_lib.extract.sources import Source, Window, choose_sources
+from appgov_lib.extract.walk import BATCH_SIZE, Walker, in_groups
 from appgov_lib.settings import Settings
 
 FIRST_LOOK_BACK = timedelta(days=30)
 """How far a first run reads logs back: what Entra ID P1 and advanced hunting keep."""
 OVERLAP = timedelta(hours=24)
 """Log records arrive late, so each run reads the last day of the run before again; duplicates collapse by id."""
-EXPAND_CAP = 20
-"""Objects `$expand` returns per record at most (Graph reference); as many may have been cut."""
-MAX_RESTARTS = 3
 
 Progress = Callable[[str, int, int | None, str | None], None]
 """Called with a source's name, rows so far, rows announced, and its final status once it has one."""
@@ -49,23 +46,6 @@ class Resource(msgspec.Struct):
     app_roles: list[dict[str, Any]] = msgspec.field(name="appRoles", default_factory=list)
 
 
-class Expanded(msgspec.Struct):
-    """A record with an expanded relation, each related object as raw JSON."""
-
-    id: str
-    app_id: str | None = msgspec.field(name="appId", default=None)
-    owners: list[msgspec.Raw] = []
-
-
-@dataclass(frozen=True)
-class Chain:
-    """One sequence of pages: its name, which is also the stem of its files, and its first request."""
-
-    name: str
-    url: str
-    window: Window | None = None
-
-
 def extract(
     settings: Settings,
     *,
@@ -74,34 +54,33 @@ def extract(
     since: datetime | None = None,
     full: bool = False,
     credential: Any = None,
-    limits: Mapping[str, tuple[int, float, int]] | None = None,
+    limits: Mapping[str, Budget] | None = None,
     progress: Progress | None = None,
 ) -> Snapshot:
-    """Read the named sources (all by default) into a new snapshot, or continue an interrupted one; return it.
+    """Read the named sources (the default ones when none is named) into a new snapshot, or continue an interrupted one.
 
     `now` is a naive UTC time, the end of every log window. Logs start at `since`, else a day before the end of the
-    last run, else 30 days back; `full` ignores earlier runs. `limits` replaces throttling budgets
-    (`graph.LIMITS`). Raises `ConfigError` for an unknown source and `SignInError` without a valid credential; a
-    source that fails for any other reason ends with its status in the snapshot, and the others go on.
+    last run, else 30 days back; lists of which Graph tells the changes are read as changes. `full` ignores earlier
+    runs for both. `limits` replaces throttling budgets. Raises `ConfigError` for an unknown source and
+    `SignInError` without a valid credential; a source that fails for any other reason ends with its status in the
+    snapshot, and the others go on.
     """
     sources = choose_sources(names)
     credential = credential or credential_for(settings)
+    earlier = [] if full else read_snapshots(settings.raw_dir)
     resumed = unfinished(settings.raw_dir, "extract")
-    if resumed is None:
-        windows = _windows(settings, sources, now, since, full)
-        writer = SnapshotWriter(settings.raw_dir, _free_id(settings, now), "extract", now)
-        plan = {name: [iso(window.start), iso(window.end)] for name, window in windows.items()}
-        writer.record({"event": "plan", "sources": [source.name for source in sources], "windows": plan})
-    else:
-        writer = SnapshotWriter(settings.raw_dir, resumed, "extract", now)
-        entry = next((entry for entry in writer.journal if entry["event"] == "plan"), None)
-        if entry is None:
-            windows = _windows(settings, sources, now, since, full)
+    with SnapshotWriter(settings.raw_dir, resumed or _free_id(settings, now), "extract", now) as writer:
+        plan = next((entry for entry in writer.journal if entry["event"] == "plan"), None)
+        if plan is None:
+            windows = _windows(earlier, sources, now, since)
+            spans = {name: [iso(window.start), iso(window.end)] for name, window in windows.items()}
+            writer.record({"event": "plan", "sources": [source.name for source in sources], "windows": spans})
         else:
-            sources = choose_sources(tuple(entry["sources"]))
-            windows = {name: Window(*map(_moment, span)) for name, span in entry["windows"].items()}
-    with writer:
-        asyncio.run(_Run(writer, sources, windows, progress).go(settings.endpoint, credential, limits))
+            sources = choose_sources(tuple(plan["sources"]))
+            windows = {name: Window(*map(_moment, span)) for name, span in plan["windows"].items()}
+        bases = {source.name: delta.find_base(earlier, source, now) for source in sources if source.delta}
+        run = _Run(writer, sources, windows, bases, progress)
+        asyncio.run(run.go(GraphClient(settings.endpoint, credential, limits=limits)))
         return writer.finish(now)
 
 
@@ -109,27 +88,27 @@ class _Run:
     """The state of one extraction."""
 
     def __init__(
-        self, writer: SnapshotWriter, sources: list[Source], windows: Mapping[str, Window], progress: Progress | None
+        self,
+        writer: SnapshotWriter,
+        sources: list[Source],
+        windows: Mapping[str, Window],
+        bases: Mapping[str, delta.Base | None],
+        progress: Progress | None,
     ) -> None:
-        """Take over what an earlier attempt left in the journal."""
-        self._writer, self._sources, self._windows = writer, sources, windows
+        """Nothing is asked for yet."""
+        self._writer, self._sources, self._windows, self._bases = writer, sources, windows, bases
         self._progress = progress or (lambda *_: None)
-        self._next: dict[str, str | None] = {}
-        self._declared: dict[str, int] = {}
-        for entry in writer.journal:
-            if "chain" in entry:
-                self._next[entry["chain"]] = entry["next"]
-            if entry["event"] == "restart":
-                self._next.pop(entry["prefix"].rstrip("-"), None)
-            if entry.get("count") is not None:
-                self._declared[entry["source"]] = entry["count"]
         self._ended = {source.name: asyncio.Event() for source in sources}
         self._status: dict[str, str] = {}
-        self._client: GraphClient
+        self._links: dict[str, str | None] = {}
+        self._searches: dict[str, str] = {}
+        self._walker: Walker
 
-    async def go(self, endpoint: str, credential: Any, limits: Mapping[str, tuple[int, float, int]] | None) -> None:
+    async def go(self, client: GraphClient) -> None:
         """Walk all sources at once; the limiters decide who may ask when."""
-        async with GraphClient(endpoint, credential, limits=limits) as self._client:
+        async with client:
+            self._walker = Walker(client, self._writer, report=self._report)
+            self._take_up(self._writer.journal)
             tasks = [asyncio.create_task(self._source(source)) for source in self._sources]
             try:
                 await asyncio.gather(*tasks)
@@ -138,168 +117,167 @@ class _Run:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _take_up(self, journal: Iterable[Mapping[str, Any]]) -> None:
+        """Go on from what an earlier attempt left in the journal."""
+        walker = self._walker
+        for entry in journal:
+            if "chain" in entry:
+                walker.next[entry["chain"]] = entry["next"]
+            if entry["event"] == "restart":
+                walker.next.pop(entry["prefix"].rstrip("-"), None)
+            elif entry["event"] == "query":
+                self._searches[entry["search"]] = entry["query_id"]
+            elif entry["event"] == "link":
+                self._links[entry["source"]] = entry["link"]
+            if entry.get("count") is not None:
+                walker.declared[entry["source"]] = entry["count"]
+        for source in self._sources:
+            walker.kept[source.name] = sum(file.rows for file in self._files(source))
+
+    def _files(self, source: Source) -> list[Any]:
+        """The data files of one source."""
+        return self._writer.files(source.bucket, f"{source.name}-")
+
     async def _source(self, source: Source) -> None:
         """Walk one source to its end and record how it ended."""
         errors: list[GraphError] = []
         notes: list[str] = []
         try:
-            async for chain in self._chains(source):
-                try:
-                    await self._chain(source, chain, notes)
-                except GraphError as error:
-                    errors.append(error)
-                    if error.coverage_status != "failed":
-                        break
+            await self._walk(source, errors, notes)
+        except GraphError as error:
+            errors.append(error)
         except _ParentMissing as missing:
             notes.append(str(missing))
-        files = self._writer.files(source.bucket, f"{source.name}-")
-        rows, declared = sum(file.rows for file in files), self._declared.get(source.name)
+        rows, declared = sum(file.rows for file in self._files(source)), self._walker.declared.get(source.name)
         if declared is not None and rows < declared and not errors:
             notes.append(f"Graph announced {declared} records and sent {rows}")
-        reason = "; ".join(dict.fromkeys([*map(str, errors), *notes]))
         status = "complete"
         if errors:
             status = "partial" if rows else errors[0].coverage_status
         elif notes:
             status = "partial" if rows else "failed"
         window = self._windows.get(source.name)
-        self._writer.close_source(
-            source.name,
-            SourceState(
-                status=status,
-                reason=reason,
-                rows=rows,
-                from_at=iso(window.start) if window else None,
-                to_at=iso(window.end) if window else None,
-                requests=self._client.requests[source.name],
-                declared_rows=declared,
-            ),
+        state = SourceState(
+            status=status,
+            reason="; ".join(dict.fromkeys([*map(str, errors), *notes])),
+            rows=rows,
+            from_at=iso(window.start) if window else None,
+            to_at=iso(window.end) if window else None,
+            requests=self._walker.client.requests[source.name],
+            declared_rows=declared,
+            least_requests=self._walker.least.get(source.name, 0),
+            delta_link=self._links.get(source.name) if status == "complete" else None,
         )
+        self._writer.close_source(source.name, state)
         self._status[source.name] = status
         self._ended[source.name].set()
         self._progress(source.name, rows, declared, status)
 
-    async def _chains(self, source: Source) -> AsyncIterator[Chain]:
-        """The chains of a source, oldest window first."""
-        endpoint = self._client.endpoint
-        if source.method == "assigned_to":
-            await self._ended[source.parent].wait()
-            if self._status[source.parent] not in ("complete", "partial"):
-                raise _ParentMissing(f"{source.parent} could not be read, and this source walks its objects")
-            for resource_id in self._resource_ids(source.parent):
-                yield Chain(f"{source.name}-{resource_id}", source.url(endpoint, id=resource_id))
-        elif source.kind == "log":
-            for window in self._windows[source.name].slices(source.slice_days):
-                yield Chain(f"{source.name}-{window.key}", source.url(endpoint, window), window)
-        else:
-            yield Chain(f"{source.name}-all", source.url(endpoint))
+    async def _walk(self, source: Source, errors: list[GraphError], notes: list[str]) -> None:
+        """Walk a source in its own way; a chain that fails ends up in `errors` while the others go on."""
+        walker, endpoint = self._walker, self._walker.client.endpoint
+        if source.method in ("batch", "children", "assigned_to"):
+            parents = await self._parents(source)
+            if source.method == "batch":
+                groups = in_groups(parents, BATCH_SIZE)
+                await _each(errors, [walker.batch(source, group) for group in groups])
+            elif source.method == "children":
+                await _each(errors, [walker.children(source, parent) for parent in parents])
+            else:
+                lists = [(f"{source.name}-{parent}", source.url(endpoint, id=parent)) for parent in parents]
+                await _each(errors, [walker.pages(source, name, url) for name, url in lists])
+        elif source.name in self._windows:
+            slices = self._windows[source.name].slices(source.slice_days)
+            if source.method == "hunting":
+                await _each(errors, [walker.hunt(source, window, notes) for window in slices])
+            elif source.method == "audit_query":
+                ids = [self._searches.get(f"{source.name}-{window.key}") for window in slices]
+                await _each(errors, [walker.audit_search(source, w, i) for w, i in zip(slices, ids, strict=True)])
+            else:
+                lists = [(f"{source.name}-{window.key}", source.url(endpoint, window)) for window in slices]
+                await _each(errors, [walker.pages(source, name, url) for name, url in lists])
+        elif source.method == "object":
+            await walker.one_object(source, f"{source.name}-all", source.url(endpoint))
+        elif not (source.delta and await self._changes(source)):
+            await walker.pages(source, f"{source.name}-all", source.url(endpoint))
 
-    def _resource_ids(self, parent: str) -> list[str]:
-        """Ids of the service principals that offer application roles, from the pages already kept."""
-        found = set()
-        for file in self._writer.files(parent):
-            for line in read_lines(self._writer.folder / file.path):
-                if b'"Application"' in line:
-                    resource = msgspec.json.decode(line, type=Resource)
-                    if any("Application" in (role.get("allowedMemberTypes") or ()) for role in resource.app_roles):
-                        found.add(resource.id)
-        return sorted(found)
-
-    async def _chain(self, source: Source, chain: Chain, notes: list[str]) -> None:
-        """Read one chain from where it stands; start it anew when its paging token has run out."""
-        if source.method == "hunting":
-            assert chain.window is not None
-            await self._hunt(source, chain.window, notes)
-            return
-        for restart in range(MAX_RESTARTS + 1):
+    async def _changes(self, source: Source) -> bool:
+        """Read a list as changes to an earlier one; False when it has to be read whole, with a link for next time."""
+        client, base = self._walker.client, self._bases.get(source.name)
+        if base is not None and f"{source.name}-all" not in self._walker.next:
             try:
-                await self._follow(source, chain)
-                return
-            except GraphError as error:
-                if not error.page_expired or restart == MAX_RESTARTS:
-                    raise
-                self._writer.restart(source.bucket, f"{chain.name}-")
-                self._next.pop(chain.name, None)
+                found, link = await delta.read_changes(client, source, base.link)
+            except GraphError:
+                base = None  # whatever is wrong with the link, a full list says all
+            else:
+                self._links[source.name] = link
+                rows = await delta.write_merged(self._writer, source, base, found)
+                self._walker.least[source.name] = client.requests[source.name]
+                self._progress(source.name, rows, None, None)
+                return True
+        if source.name not in self._links:
+            # Asked for before the list is read, so that no change falls between the two.
+            self._links[source.name] = link = await delta.start_link(client, source)
+            self._walker.least[source.name] = self._walker.least.get(source.name, 0) + 1
+            self._writer.record({"event": "link", "source": source.name, "link": link})
+        return False
 
-    async def _follow(self, source: Source, chain: Chain) -> None:
-        """Keep page after page, from the one after the last that is on disk."""
-        start = self._next.get(chain.name, chain.url)
-        if start is None:
-            return
-        number = len(self._writer.files(source.bucket, f"{chain.name}-"))
-        async for address, page, body in self._client.pages(
-            start, name=source.name, workload=source.workload, headers=source.headers
-        ):
-            number += 1
-            if page.count is not None:
-                self._declared[source.name] = page.count
-            lines = [bytes(record) for record in page.value]
-            if source.method == "expand":
-                lines = [await self._whole(source, line) for line in lines]
-            note = {"chain": chain.name, "source": source.name, "next": page.next, "count": page.count}
-            name = f"{chain.name}-{number:05d}"
-            self._writer.write(source.bucket, lines, address, name=name, received=body, note=note)
-            self._next[chain.name] = page.next
-            self._report(source)
-
-    async def _whole(self, source: Source, line: bytes) -> bytes:
-        """The record with every related object, asking again where `$expand` may have cut the list."""
-        record = msgspec.json.decode(line, type=Expanded)
-        if len(record.owners) < EXPAND_CAP:
-            return line
-        url = f"{self._client.endpoint}/{source.version}{source.path}/{record.id}/{source.expand}?$top=999"
-        owners: list[msgspec.Raw] = []
-        async for _, page, _ in self._client.pages(url, name=source.name, workload=source.workload):
-            owners += page.value
-        return msgspec.json.encode({"id": record.id, "appId": record.app_id, source.expand: owners})
-
-    async def _hunt(self, source: Source, window: Window, notes: list[str]) -> None:
-        """Ask for one window; an answer as long as the row cap may be cut, so the window is halved and asked again."""
-        name = f"{source.name}-{window.key}"
-        if self._next.get(name, "") is None:
-            return
-        body = json.dumps({"Query": source.hunting_query(window)}).encode()
-        url = source.url(self._client.endpoint)
-        answer = await self._client.send(
-            "POST", url, name=source.name, workload=source.workload, body=body, parse=HuntingAnswer
-        )
-        rows = msgspec.json.decode(answer, type=HuntingAnswer).results
-        halves = window.halves()
-        if len(rows) >= HUNTING_ROW_CAP and halves:
-            for half in halves:
-                await self._hunt(source, half, notes)
-            return
-        if len(rows) >= HUNTING_ROW_CAP:
-            notes.append(f"more than {HUNTING_ROW_CAP} rows in the second {iso(window.start)}; the rest was not sent")
-        note = {"chain": name, "source": source.name, "next": None}
-        origin = f"{url}#{window.key}"
-        self._writer.write(source.bucket, map(bytes, rows), origin, name=name, received=answer, note=note)
-        self._next[name] = None
-        self._report(source)
+    async def _parents(self, source: Source) -> list[str]:
+        """Ids of the objects that are walked, sorted."""
+        if not source.parent:
+            return await self._walker.listed(source)
+        await self._ended[source.parent].wait()
+        if self._status[source.parent] not in ("complete", "partial"):
+            raise _ParentMissing(f"{source.parent} could not be read, and this source walks its objects")
+        parent = next(item for item in self._sources if item.name == source.parent)
+        paths = [self._writer.folder / file.path for file in self._files(parent)]
+        lines = (line for path in paths for line in read_lines(path))
+        if source.method == "assigned_to":
+            return sorted(set(_resources(lines)))
+        return sorted({msgspec.json.decode(line, type=delta.Identified).id for line in lines})
 
     def _report(self, source: Source) -> None:
         """Tell the progress display how far the source is."""
-        rows = sum(file.rows for file in self._writer.files(source.bucket, f"{source.name}-"))
-        self._progress(source.name, rows, self._declared.get(source.name), None)
+        self._progress(source.name, self._walker.kept[source.name], self._walker.declared.get(source.name), None)
 
 
 class _ParentMissing(Exception):
     """The objects a source walks could not be read."""
 
 
+async def _each(errors: list[GraphError], chains: list[Any]) -> None:
+    """Run the chains of a source side by side; what is refused for good goes to `errors`."""
+    for result in await asyncio.gather(*chains, return_exceptions=True):
+        if isinstance(result, GraphError):
+            errors.append(result)
+        elif isinstance(result, BaseException):
+            raise result
+
+
+def _resources(lines: Iterable[bytes]) -> Iterable[str]:
+    """Ids of the service principals that offer application permissions."""
+    for line in lines:
+        if b'"Application"' in line:
+            resource = msgspec.json.decode(line, type=Resource)
+            if any("Application" in (role.get("allowedMemberTypes") or ()) for role in resource.app_roles):
+                yield resource.id
+
+
 def _windows(
-    settings: Settings, sources: list[Source], now: datetime, since: datetime | None, full: bool
+    earlier: Iterable[Snapshot], sources: list[Source], now: datetime, since: datetime | None
 ) -> dict[str, Window]:
-    """The time window of each log source."""
+    """The time window of each source that has one: all of a state is asked for, of a log what is new."""
     last_end: dict[str, datetime] = {}
-    for snapshot in [] if full else read_snapshots(settings.raw_dir):
+    for snapshot in earlier:
         for name, state in snapshot.sources.items():
             if snapshot.kind == "extract" and state.status == "complete" and state.to_at:
                 last_end[name] = _moment(state.to_at)
     windows = {}
     for source in sources:
-        if source.kind == "log":
-            start = since or (last_end[source.name] - OVERLAP if source.name in last_end else now - FIRST_LOOK_BACK)
+        if source.time_field:
+            start = now - FIRST_LOOK_BACK
+            if source.kind == "log":
+                start = since or (last_end[source.name] - OVERLAP if source.name in last_end else start)
             windows[source.name] = Window(min(start, now), now)
     return windows
 

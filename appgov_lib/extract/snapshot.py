@@ -12,6 +12,7 @@ import io
 import json
 import os
 import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -72,6 +73,10 @@ class SourceState:
     """HTTP requests made, retries included."""
     declared_rows: int | None = None
     """Number of rows the service itself announced, where it does."""
+    least_requests: int | None = None
+    """HTTP requests that full pages would have needed; None in snapshots of earlier versions."""
+    delta_link: str | None = None
+    """Where the next run can ask what has changed since, for sources that offer it."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,7 @@ class SnapshotWriter:
         self.journal = read_journal(self.folder)
         if self.journal and self.journal[0].get("event") == "start":
             self.started_at = str(self.journal[0]["started_at"])
+        self._lock = threading.Lock()  # files are written in threads; the journal and the lists are one
         self._buckets: dict[str, list[RawFile]] = {}
         self._sources: dict[str, SourceState] = {}
         for entry in self.journal:
@@ -149,9 +155,10 @@ class SnapshotWriter:
 
     def record(self, entry: Mapping[str, Any]) -> None:
         """Append one entry to the journal and make sure it is on disk before going on."""
-        self._log.write(json.dumps(entry, sort_keys=True).encode() + b"\n")
-        self._log.flush()
-        os.fsync(self._log.fileno())
+        with self._lock:
+            self._log.write(json.dumps(entry, sort_keys=True).encode() + b"\n")
+            self._log.flush()
+            os.fsync(self._log.fileno())
 
     def write(
         self,
@@ -196,7 +203,8 @@ class SnapshotWriter:
                 origin=origin,
                 received_sha256=hashlib.sha256(received).hexdigest() if received is not None else "",
             )
-            self._buckets.setdefault(bucket, []).append(file)
+            with self._lock:
+                self._buckets.setdefault(bucket, []).append(file)
             entry |= {"event": "file", "file": asdict(file)}
         else:
             temporary.unlink()

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from appgov_lib.errors import ConfigError
 from appgov_lib.extract.snapshot import iso
 
-METHODS = ("list", "assigned_to", "expand", "hunting")
+METHODS = ("list", "object", "expand", "assigned_to", "batch", "children", "hunting", "audit_query")
+QUERY_SAFE = "(),$=;:/&"
+"""Characters of OData that stay as they are in a query."""
 HUNTING_ROW_CAP = 100_000
 """Rows a hunting query returns at most through the API (Defender XDR limits, 2025); a full answer may be cut."""
 
@@ -46,13 +49,23 @@ class Source:
     slice_days: int = 0
     """Logs: length of one independently read window."""
     parent: str = ""
-    """`assigned_to`: the source whose objects are walked."""
+    """`assigned_to`, `batch`, `children`: the source whose kept records are walked, by their `id`."""
+    parent_path: str = ""
+    """`batch`, `children`: instead of `parent`, the listing whose records are walked."""
+    default: bool = True
+    """Whether a run reads it without being told; the others are read when named."""
+    delta: bool = False
+    """Whether Graph reports what changed since the last run, so that a full list is needed only now and then."""
     expand: str = ""
     """`expand`: the relation that is expanded; Graph cuts it at 20 objects."""
     table: str = ""
     """`hunting`: the table."""
     columns: str = ""
     """`hunting`: the columns asked for."""
+    kql: str = ""
+    """`hunting`: instead of `columns`, what follows the time window, e.g. `| summarize ...`."""
+    body: Mapping[str, Any] = field(default_factory=dict)
+    """`audit_query`: the search, without its time span."""
 
     def url(self, endpoint: str, window: Window | None = None, **ids: str) -> str:
         """The first request of a chain, percent-encoded, with the window's filter where the source has one."""
@@ -64,15 +77,32 @@ class Source:
             # `lt` is refused on sign-in times, so windows touch and duplicates collapse by id later.
             terms += [f"{self.time_field} ge {iso(window.start)}", f"{self.time_field} le {iso(window.end)}"]
         query = {**self.query, **({"$filter": " and ".join(terms)} if terms else {})}
-        text = "&".join(f"{key}={quote(value, safe='(),$=;:/')}" for key, value in query.items())
+        text = "&".join(f"{key}={quote(value, safe=QUERY_SAFE)}" for key, value in query.items())
         return f"{endpoint}/{self.version}{path}" + (f"?{text}" if text else "")
 
     def hunting_query(self, window: Window) -> str:
         """The KQL for one window; both ends included, as `between` is."""
+        tail = self.kql or f"| project {self.columns}"
         return (
             f"{self.table} | where {self.time_field} between "
-            f"(datetime({iso(window.start)}) .. datetime({iso(window.end)})) | project {self.columns}"
+            f"(datetime({iso(window.start)}) .. datetime({iso(window.end)})) {tail}"
         )
+
+    @property
+    def page_size(self) -> int:
+        """Records a full page holds: what `$top` asks for, else Graph's default of 100."""
+        return int(self.query.get("$top", 100))
+
+    def delta_url(self, endpoint: str) -> str:
+        """The request that answers with a delta link to start from, and no records."""
+        select = self.query.get("$select")
+        chosen = f"$select={select}&" if select else ""
+        return f"{endpoint}/{self.version}{self.path}/delta()?{chosen}$deltatoken=latest"
+
+    def parent_url(self, endpoint: str) -> str:
+        """The listing of the objects that are walked."""
+        path, _, query = self.parent_path.partition("?")
+        return f"{endpoint}/{self.version}{path}" + (f"?{quote(query, safe=QUERY_SAFE)}" if query else "")
 
 
 @dataclass(frozen=True)
@@ -118,7 +148,7 @@ def load_sources() -> dict[str, Source]:
 
 
 def choose_sources(names: tuple[str, ...] | list[str]) -> list[Source]:
-    """The named sources and the parents they need, in catalogue order; all of them when none is named.
+    """The named sources and the parents they need, in catalogue order; every default one when none is named.
 
     Raises `ConfigError` for a name that is not in the catalogue.
     """
@@ -126,6 +156,6 @@ def choose_sources(names: tuple[str, ...] | list[str]) -> list[Source]:
     unknown = [name for name in names if name not in catalogue]
     if unknown:
         raise ConfigError(f"There is no source called {unknown[0]!r}; the names are: {', '.join(catalogue)}.")
-    wanted = set(names or catalogue)
+    wanted = set(names or (name for name, source in catalogue.items() if source.default))
     wanted |= {catalogue[name].parent for name in wanted if catalogue[name].parent}
     return [source for source in catalogue.values() if source.name in wanted]
