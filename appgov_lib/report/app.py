@@ -1,0 +1,219 @@
+"""What the page of one app shows: granted, used, moved, consented, owned, changed, and why it is here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from appgov_lib import formats
+from appgov_lib.report import svg
+from appgov_lib.report.facts import Facts
+from appgov_lib.report.summary import action_groups
+from appgov_lib.tables import Column, Record, Table, table_of
+
+METRICS = (
+    ("sign_ins", "Sign-ins", "sign-ins"),
+    ("api_calls", "API calls", "calls"),
+    ("bytes_returned", "Data returned", "bytes"),
+    ("failures", "Failed sign-ins", "failures"),
+)
+USERS_NAMED = 50
+EVENTS_SHOWN = 40
+EVIDENCE_SHOWN = 40
+
+
+def app_context(facts: Facts, service_principal_id: str) -> dict[str, Any]:
+    """Return everything the template of an app page needs."""
+    findings = [f for f in facts.findings if f["service_principal_id"] == service_principal_id]
+    app = facts.inventory.get(service_principal_id, {})
+    app_id = findings[0]["app_id"]
+    actions = [a for a in facts.actions if a["service_principal_id"] == service_principal_id]
+    return {
+        "app": app,
+        "name": formats.plain(findings[0]["display_name"] or app.get("display_name") or app_id, 200),
+        "app_id": app_id,
+        "service_principal_id": service_principal_id,
+        "findings": [
+            {**f, "pairs": evidence_pairs(f["evidence"]), "lists": evidence_lists(f["evidence"])}
+            | {"why": why_it_matters().get(f["policy_id"], "")}
+            for f in findings
+        ],
+        "undo_text": undo_text,
+        "groups": action_groups(actions),
+        "usage": facts.usage.get(app_id, {}),
+        "histories": histories(facts, app_id),
+        "tables": app_tables(facts, service_principal_id, app),
+    }
+
+
+@cache
+def why_it_matters() -> dict[str, str]:
+    """Return the first paragraph of "Why it matters" of every policy page, by policy id."""
+    from appgov_lib.detect.policy import load_policies
+
+    first = {p.policy_id: p.section("Why it matters").split("\n\n")[0] for p in load_policies()}
+    return {name: formats.plain(text.replace("`", ""), 600) for name, text in first.items()}
+
+
+def evidence_pairs(evidence: object) -> list[tuple[str, str]]:
+    """Write a finding's evidence as names and values in reading form; nested values as compact JSON."""
+    found = [(k.replace("_", " "), _evidence_text(k, v)) for k, v in _evidence(evidence).items() if not _is_rows(v)]
+    return found[:EVIDENCE_SHOWN]
+
+
+def evidence_lists(evidence: object) -> list[Table]:
+    """Return the lists of records in a finding's evidence as tables."""
+    lists = ((k, v) for k, v in _evidence(evidence).items() if _is_rows(v))
+    return [
+        table_of(_same_keys(rows), name.replace("_", " ").capitalize(), limit=EVIDENCE_SHOWN) for name, rows in lists
+    ]
+
+
+def _evidence(evidence: object) -> dict[str, Any]:
+    """Return the evidence as names and values, whatever it holds."""
+    try:
+        values = json.loads(evidence) if isinstance(evidence, str) else evidence
+    except ValueError:
+        values = evidence
+    return dict(values) if isinstance(values, Mapping) else {} if values is None else {"evidence": values}
+
+
+def _is_rows(value: object) -> bool:
+    """Whether a value is a list of records."""
+    return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
+
+
+def _same_keys(rows: list[Record]) -> list[Record]:
+    """Give every record the names of all of them; what a record does not have is unknown."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return [{name: _flat(row.get(name)) for name in names} for row in rows]
+
+
+def _flat(value: Any) -> Any:
+    """Return a value a cell can hold: nested records as JSON text."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
+
+
+def undo_text(undo: object) -> str:
+    """Say in words how an action is undone."""
+    values = _evidence(undo)
+    if not values.get("method"):
+        return formats.plain(values.get("note") or values.get("evidence") or "nothing to undo", 600)
+    body = f" with {json.dumps(values['body'], ensure_ascii=False)}" if values.get("body") else ""
+    note = f" ({values['note'].rstrip('.')})" if values.get("note") else ""
+    return formats.plain(f"{values['method']} {values['path']}{body}{note}", 900)
+
+
+def _evidence_text(key: str, value: Any) -> str:
+    """Write one value of the evidence."""
+    if value is None:
+        return formats.UNKNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return f"{formats.size(value)} ({formats.exact_size(value)})" if "bytes" in key else formats.number(value, 4)
+    if isinstance(value, list) and all(isinstance(v, str) for v in value):
+        return formats.joined(value)
+    if isinstance(value, dict | list):
+        return formats.plain(json.dumps(value, ensure_ascii=False, separators=(", ", ": ")), 2000)
+    return formats.plain(value, 2000)
+
+
+def histories(facts: Facts, app_id: str) -> list[svg.History]:
+    """Return a picture per measure the app has days for, flagged days marked."""
+    shown = []
+    for metric, name, unit in METRICS:
+        values = dict(facts.history.get((app_id, metric), []))
+        if values and not (metric == "failures" and not any(values.values())):
+            flagged = [formats.as_date(a["day"]) for a in facts.anomalies.get(app_id, []) if a["metric"] == metric]
+            shown.append(svg.history(name, values, facts.period, unit, [d for d in flagged if d]))
+    return shown
+
+
+def score_parts(app: Record) -> list[Record]:
+    """Return the parts of the risk score as rows: part, points, why."""
+    parts = app.get("risk_parts")
+    rows: list[Record] = json.loads(parts) if isinstance(parts, str) else parts or []
+    return [{"part": str(r["part"]).replace("_", " "), "points": r["points"], "why": r["why"]} for r in rows]
+
+
+def app_tables(facts: Facts, service_principal_id: str, app: Record) -> dict[str, Table]:
+    """Return the tables of an app page by name; an empty one keeps its caption and says what is not there."""
+    permissions = [
+        {k: r[k] for k in ("permission", "permission_type", "privilege_level", "usage", "usage_reason", "last_used_at")}
+        | {"consent": _consent(r), "resource_name": r["resource_name"], "granted_at": r["granted_at"]}
+        for r in facts.permissions.get(service_principal_id, [])
+    ]
+    credentials = [
+        {k: r[k] for k in ("key_id", "name", "credential_type", "ends_at", "days_to_expiry", "lifetime_days")}
+        | {
+            "last_used": formats.day(r["last_used_at"])
+            if r["last_used_at"]
+            else "never seen"
+            if r["last_used_known"]
+            else None
+        }
+        for r in facts.credentials.get(service_principal_id, [])
+    ]
+    owners = [
+        {"owner_name": r["owner_name"] or r["owner_id"], "owner_type": r["owner_type"], "enabled": r["owner_enabled"]}
+        | {"guest": r["owner_is_guest"], "owned_object": str(r["owned_object"]).replace("_", " ")}
+        for r in facts.owners.get(service_principal_id, [])
+    ]
+    consents = [
+        {"user_name": r["user_name"], "enabled": r["account_enabled"], "scopes": r["scopes"]}
+        for r in facts.consents.get(service_principal_id, [])
+    ]
+    changes = [
+        {k: r[k] for k in ("activity_at", "activity", "actor_name", "result")}
+        for r in facts.changes.get(service_principal_id, [])
+    ]
+    return {
+        "permissions": table_of(
+            permissions,
+            "Permissions held, strongest first",
+            {"consent": "Consent", "permission_type": "Type"},
+            empty="This app holds no permission.",
+        ),
+        "credentials": table_of(
+            credentials,
+            "Credentials",
+            {"name": "Name", "credential_type": "Kind", "last_used": Column("Last used")},
+            empty="No credential is known for this app.",
+        ),
+        "owners": table_of(
+            owners,
+            "Owners",
+            {"owner_type": "Kind", "enabled": Column("Can sign in", "yes_no"), "guest": Column("Guest", "yes_no")},
+            empty="Nobody owns this app." if app.get("owner_count") == 0 else "No owner is known.",
+        ),
+        "consents": table_of(
+            consents,
+            "Users who consented by themselves",
+            {"user_name": "User", "enabled": Column("Can sign in", "yes_no"), "scopes": Column("Permissions", "list")},
+            USERS_NAMED,
+            "No user consented by themselves.",
+        ),
+        "changes": table_of(
+            changes,
+            "Changes in the last 90 days",
+            {"activity_at": Column("Time", "moment"), "activity": "What", "actor_name": "By", "result": "Result"},
+            EVENTS_SHOWN,
+            "No change to this app is in the audit log of the last 90 days.",
+        ),
+        "score": table_of(
+            score_parts(app),
+            f"Parts of the risk score, {formats.number(app.get('risk_score'))} of 100",
+            {"part": "Part", "points": Column("Points", "number"), "why": "Why"},
+            empty="No part of the score applies.",
+        ),
+    }
+
+
+def _consent(row: Record) -> str:
+    """Say who agreed to a permission."""
+    if row["consent_type"] != "user":
+        return "by an administrator" if row["consent_type"] == "admin" else formats.UNKNOWN
+    return f"by {formats.count(row['consented_users'], 'user')}"

@@ -1,0 +1,198 @@
+"""Writing a report folder: beside the old one first, then in its place, so that a reader never sees half of one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import platform
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from appgov_lib import __version__, exports
+from appgov_lib.report.facts import Facts, gather
+from appgov_lib.report.pages import app_pages, index_page, site_of
+from appgov_lib.report.summary import severities
+from appgov_lib.runner import Notebook, NotebookResult, Suite, execute, load_suite, render_page
+from appgov_lib.runner.page import plotly_script
+from appgov_lib.settings import Settings, private_dir, private_write
+
+VERSIONED = ("duckdb", "jinja2", "nbconvert", "pandas", "papermill", "plotly")
+
+
+@dataclass(frozen=True)
+class ReportResult:
+    """Where a report is and what is in it."""
+
+    path: Path
+    """The report's folder."""
+    pages: tuple[Path, ...]
+    """Every HTML page, the summary first."""
+    failed: tuple[str, ...]
+    """Notebooks that stopped with an error; their pages end where they stopped."""
+
+
+def build_report(
+    settings: Settings,
+    as_of: dt.date,
+    days: int = 7,
+    only: str | None = None,
+    now: dt.datetime | None = None,
+    progress: Callable[[str], None] | None = None,
+    suite: Suite | None = None,
+) -> ReportResult:
+    """Run the notebooks over the current warehouse and write `reports/<tenant>/<as_of>/`.
+
+    `only` names one notebook to run; pages the others left earlier stay. `now` is written into run.json and
+    nowhere else. `suite` defaults to the notebooks shipped. Raises `WarehouseMissing` without a warehouse and
+    `ConfigError` when it was built for another period or `only` names no notebook.
+    """
+    from appgov_lib.store.warehouse import connect
+
+    say = progress or (lambda _: None)
+    began = time.perf_counter()
+    suite = suite or load_suite()
+    chosen = suite.chosen(only)
+    con = connect(tenant=settings.tenant, home=settings.home)
+    try:
+        facts = gather(con, as_of, days)
+        final = private_dir(settings.reports_dir) / facts.period.as_of.isoformat()
+        folder = final.with_name(f".{final.name}.building")
+        shutil.rmtree(folder, ignore_errors=True)
+        private_dir(folder / "assets")
+        parameters = {"tenant": settings.tenant, "as_of": facts.period.as_of.isoformat(), "days": days}
+        results = execute(
+            settings,
+            chosen,
+            parameters,
+            folder / "notebooks",
+            workers=suite.workers,
+            timeout_seconds=suite.timeout_seconds,
+            progress=say,
+        )
+        say("Writing pages and files ...")
+        _write_exports(con, folder)
+    finally:
+        con.close()
+    if only:
+        _carry_over(final, folder, [n for n in suite.notebooks if n not in chosen])
+    shown = [n for n in suite.notebooks if n in chosen or (folder / f"{n.name}.html").exists()]
+    _write_pages(facts, folder, chosen, shown, results)
+    manifest = _manifest(settings, facts, suite, parameters, results, now)
+    manifest["seconds"] = round(time.perf_counter() - began, 1)
+    private_write(folder / "run.json", json.dumps(manifest, indent=2, ensure_ascii=False).encode() + b"\n")
+    _put_in_place(folder, final)
+    _point_latest(settings.reports_dir)
+    pages = [final / "index.html", *(p for p in sorted(final.rglob("*.html")) if p != final / "index.html")]
+    return ReportResult(final, tuple(pages), tuple(r.name for r in results if r.failed))
+
+
+def _write_exports(con: Any, folder: Path) -> None:
+    """Write findings and actions as files."""
+    exports.write_findings_csv(con, folder / "findings.csv")
+    exports.write_findings_json(con, folder / "findings.json")
+    exports.write_findings_ocsf(con, folder / "findings.ocsf.jsonl")
+    exports.write_actions_csv(con, folder / "actions.csv")
+    exports.write_actions_json(con, folder / "actions.json")
+    exports.write_actions_xlsx(con, folder / "actions.xlsx")
+
+
+def _write_pages(
+    facts: Facts,
+    folder: Path,
+    chosen: Sequence[Notebook],
+    shown: Sequence[Notebook],
+    results: Sequence[NotebookResult],
+) -> None:
+    """Write the summary, the pages of the notebooks that ran, and the app pages."""
+    site = site_of(facts, shown)
+    shutil.copyfile(plotly_script(), folder / "assets" / "plotly.min.js")
+    (folder / "assets" / "plotly.min.js").chmod(0o600)
+    for notebook, result in zip(chosen, results, strict=True):
+        private_write(folder / f"{notebook.name}.html", render_page(result.path, notebook, asdict(site)).encode())
+    private_write(folder / "index.html", index_page(facts, site, shown, results).encode())
+    for name, page in app_pages(facts, site).items():
+        private_write(folder / "apps" / name, page.encode())
+    private_dir(folder / "apps")
+
+
+def _carry_over(final: Path, folder: Path, others: Sequence[Notebook]) -> None:
+    """Copy pages and executed copies of notebooks that did not run this time from the report there is."""
+    for notebook in others:
+        for name in (f"{notebook.name}.html", f"notebooks/{notebook.name}.ipynb"):
+            if (final / name).is_file():
+                shutil.copy2(final / name, folder / name)
+
+
+def _put_in_place(folder: Path, final: Path) -> None:
+    """Replace the report there is by the one just written."""
+    old = final.with_name(f".{final.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        final.rename(old)
+    folder.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _point_latest(reports: Path) -> None:
+    """Point `latest` at the newest as-of date; where links are not allowed, a text file names it."""
+    newest = max(p.name for p in reports.iterdir() if p.is_dir() and not p.is_symlink() and p.name[0] != ".")
+    link = reports / ".latest.part"
+    link.unlink(missing_ok=True)
+    try:
+        link.symlink_to(newest, target_is_directory=True)
+        link.replace(reports / "latest")
+    except OSError:
+        private_write(reports / "latest.txt", f"{newest}\n".encode())
+
+
+def _manifest(
+    settings: Settings,
+    facts: Facts,
+    suite: Suite,
+    parameters: Mapping[str, Any],
+    results: Sequence[NotebookResult],
+    now: dt.datetime | None,
+) -> dict[str, Any]:
+    """Return what run.json says: the one file of a report that may differ between two runs over the same data."""
+    from importlib.metadata import version
+
+    sources = hashlib.sha256()
+    for notebook in suite.notebooks:
+        sources.update(notebook.path.read_bytes())
+    return {
+        "tenant": settings.tenant,
+        "as_of": facts.period.as_of.isoformat(),
+        "days": facts.period.days,
+        "written_at": f"{now.isoformat()}Z" if now else None,
+        "versions": {
+            "appgov": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in VERSIONED},
+        },
+        "parameters": dict(parameters),
+        "suite_sha256": sources.hexdigest(),
+        "warehouse": facts.run,
+        "coverage": {c["source"]: c["status"] for c in facts.coverage},
+        "counts": {
+            "open_findings": severities(facts),
+            "resolved_findings": len(facts.resolved),
+            "skipped_checks": len(facts.skipped),
+            "actions": len(facts.actions),
+            "apps_with_findings": len({f["service_principal_id"] for f in facts.findings}),
+            "rejected_records": facts.rejected_rows,
+        },
+        "notebooks": [
+            {
+                "name": r.name,
+                "error": r.error or None,
+                "seconds": round(r.seconds, 1),
+                "executed": f"notebooks/{r.name}.ipynb",
+            }
+            for r in results
+        ],
+    }

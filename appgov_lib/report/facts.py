@@ -1,0 +1,158 @@
+"""What the report reads: one look at the warehouse, everything in plain values, so that pages ask no database."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from appgov_lib.period import Period, of_warehouse
+from appgov_lib.tables import Record, records
+
+SQL = Path(__file__).parent / "sql"
+OPEN = "(FROM findings WHERE state <> 'resolved')"
+SCOPE = "NOT coalesce(is_first_party, false) AND service_principal_type IS DISTINCT FROM 'ManagedIdentity'"
+
+Grouped = dict[str, list[Record]]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One tenant's warehouse as the report shows it."""
+
+    period: Period
+    tenant: Record
+    """display_name, default_domain, tenant_id; values may be None."""
+    run: dict[str, str]
+    """Keys and values of `run_info`."""
+    coverage: list[Record]
+    covered_days: dict[str, int]
+    """Days of the period a log source covers, by source."""
+    rejected_rows: int
+    """Records of imported files that could not be read."""
+    findings: list[Record]
+    """Open ones, most severe first."""
+    resolved: list[Record]
+    skipped: list[Record]
+    policies: int
+    """Policies evaluated or skipped in this run."""
+    actions: list[Record]
+    """The action plan in its order."""
+    inventory: dict[str, Record]
+    """Apps with an open finding, by service principal id."""
+    app_counts: Record
+    """apps, high, high_external: apps that are neither Microsoft's own nor managed identities."""
+    usage: dict[str, Record]
+    """By app id, apps with an open finding."""
+    moved: Record
+    """bytes_returned and bytes_previous of all apps."""
+    daily: list[Record]
+    """day, sign_ins, calls, bytes_returned of the whole tenant over two periods."""
+    permissions: Grouped
+    credentials: Grouped
+    owners: Grouped
+    consents: Grouped
+    changes: Grouped
+    anomalies: Grouped
+    """Flagged days by app id."""
+    history: dict[tuple[str, str], list[tuple[dt.date, float]]]
+    """Day and value by app id and metric, apps with an open finding."""
+
+
+def gather(con: Any, as_of: dt.date, days: int) -> Facts:
+    """Read everything the report shows; raises `ConfigError` when the warehouse was built for another period."""
+    period = of_warehouse(con, as_of, days)
+    wanted = {"as_of": period.as_of, "days": period.days}
+
+    def ask(query: str) -> list[Record]:
+        """Return the rows of a query of one line."""
+        return records(con.sql(query))
+
+    def ask_file(name: str) -> list[Record]:
+        """Return the rows of a query of `sql/`, given the parameters it names."""
+        text = (SQL / f"{name}.sql").read_text(encoding="utf-8")
+        return records(con.sql(text, params={k: v for k, v in wanted.items() if f"${k}" in text}))
+
+    covered = con.execute(
+        "SELECT source, count(DISTINCT day) FROM covered_days WHERE day BETWEEN ? AND ? GROUP BY ALL ORDER BY ALL",
+        [period.start, period.as_of],
+    ).fetchall()
+    history: dict[tuple[str, str], list[tuple[dt.date, float]]] = defaultdict(list)
+    for row in ask(f"FROM daily_metrics SEMI JOIN {OPEN} USING (app_id) ORDER BY app_id, metric, day"):
+        history[row["app_id"], row["metric"]].append((row["day"], row["value"]))
+    return Facts(
+        period=period,
+        tenant=_first(ask("SELECT display_name, default_domain, tenant_id FROM stg_organization ORDER BY tenant_id")),
+        run={r["key"]: str(r["value"]) for r in ask("FROM run_info ORDER BY key")},
+        coverage=ask("FROM coverage ORDER BY source"),
+        covered_days=dict(covered),
+        rejected_rows=con.sql("SELECT count(*) FROM rejected_records").fetchall()[0][0],
+        findings=ask_file("open_findings"),
+        resolved=ask("FROM findings WHERE state = 'resolved' ORDER BY policy_id, display_name, finding_id"),
+        skipped=ask("FROM skipped_checks ORDER BY policy_id"),
+        policies=_policy_count(con),
+        actions=ask("FROM remediation_actions ORDER BY priority, action_id"),
+        inventory=_by_key(
+            ask(f"FROM app_inventory SEMI JOIN {OPEN} USING (service_principal_id) ORDER BY service_principal_id"),
+            "service_principal_id",
+        ),
+        app_counts=_first(
+            ask(
+                "SELECT count(*) AS apps, count(*) FILTER (privilege_level = 'high') AS high, "
+                "count(*) FILTER (privilege_level = 'high' AND app_origin = 'external') AS high_external, "
+                f"count(*) FILTER (privilege_level IS NULL) AS not_known FROM app_inventory WHERE {SCOPE}"
+            )
+        ),
+        usage=_by_key(ask(f"FROM app_usage_summary SEMI JOIN {OPEN} USING (app_id) ORDER BY app_id"), "app_id"),
+        moved=_first(
+            ask(
+                "SELECT CAST(sum(bytes_returned) AS BIGINT) AS bytes_returned, "
+                "CAST(sum(bytes_previous) AS BIGINT) AS bytes_previous FROM app_usage_summary"
+            )
+        ),
+        daily=ask_file("daily_totals"),
+        permissions=_grouped(
+            ask(_of_apps("app_permissions", "privilege_level, permission_type, permission")), "service_principal_id"
+        ),
+        credentials=_grouped(ask(_of_apps("app_credentials", "ends_at, key_id")), "service_principal_id"),
+        owners=_grouped(ask(_of_apps("app_owners", "owner_name, owner_id, owned_object")), "service_principal_id"),
+        consents=_grouped(ask_file("app_consents"), "service_principal_id"),
+        changes=_grouped(ask_file("app_changes"), "service_principal_id"),
+        anomalies=_grouped(ask("FROM anomalies WHERE is_anomaly ORDER BY app_id, day, metric"), "app_id"),
+        history=dict(history),
+    )
+
+
+def _of_apps(table: str, order: str) -> str:
+    """Return the query for the rows of a mart about apps with an open finding, the strongest privilege first."""
+    order = order.replace("privilege_level", "list_position(['high', 'medium', 'low'], privilege_level)")
+    return f"FROM {table} SEMI JOIN {OPEN} USING (service_principal_id) ORDER BY service_principal_id, {order}"
+
+
+def _policy_count(con: Any) -> int:
+    """Return the number of policies this run was to evaluate."""
+    from appgov_lib.detect.policy import load_policies
+
+    skipped = {row[0] for row in con.sql("SELECT policy_id FROM skipped_checks").fetchall()}
+    return len(skipped | {policy.policy_id for policy in load_policies() if policy.status != "inactive"})
+
+
+def _first(rows: list[Record]) -> Record:
+    """Return the only row, or an empty one."""
+    return rows[0] if rows else {}
+
+
+def _by_key(rows: Iterable[Record], key: str) -> dict[str, Record]:
+    """Return rows by a unique column."""
+    return {row[key]: row for row in rows}
+
+
+def _grouped(rows: Iterable[Record], key: str) -> Grouped:
+    """Return rows by a column, keeping their order."""
+    found: Grouped = defaultdict(list)
+    for row in rows:
+        found[row[key]].append(row)
+    return dict(found)
