@@ -196,7 +196,7 @@ def test_beta_names_differ() -> None:
     graph = tenant().world.sp_ids[0]
     assert "publishedPermissionScopes" in page("/beta/servicePrincipals?$top=1")["value"][0]
     assert "creationTimestamp" in page(f"/beta/servicePrincipals/{graph}/appRoleAssignedTo")["value"][0]
-    assert "permissionGrantPolicyIdsAssignedToDefaultUserRole" in page("/beta/policies/authorizationPolicy")
+    assert "permissionGrantPolicyIdsAssignedToDefaultUserRole" in page("/beta/policies/authorizationPolicy")["value"][0]
     assert "permissionGrantPoliciesAssigned" in page("/v1.0/policies/authorizationPolicy")["defaultUserRolePermissions"]
 
 

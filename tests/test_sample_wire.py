@@ -15,7 +15,7 @@ from sample_tenant import hunt, page, rows, tenant
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "shared" / "graph"
 GUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
-MAY_BE_EMPTY = ("riskyServicePrincipals", "/owners", "/oauth2PermissionGrants")
+MAY_BE_EMPTY = ("/owners", "/oauth2PermissionGrants")
 LISTS = [
     "/v1.0/organization",
     "/v1.0/servicePrincipals",
@@ -40,7 +40,17 @@ LISTS = [
     "/v1.0/policies/adminConsentRequestPolicy",
     "/v1.0/policies/defaultAppManagementPolicy",
     "/v1.0/policies/permissionGrantPolicies",
+    "/v1.0/policies/permissionGrantPolicies?$expand=includes,excludes",
+    "/v1.0/policies/appManagementPolicies",
     "/v1.0/identityProtection/riskyServicePrincipals",
+    "/v1.0/identityProtection/servicePrincipalRiskDetections",
+    "/v1.0/identityGovernance/appConsent/appConsentRequests",
+    "/v1.0/identityGovernance/appConsent/appConsentRequests?$expand=userConsentRequests",
+    "/v1.0/identityGovernance/appConsent/appConsentRequests/{consent}/userConsentRequests",
+    "/v1.0/roleManagement/directory/roleAssignmentScheduleInstances",
+    "/v1.0/roleManagement/directory/roleEligibilityScheduleInstances",
+    "/v1.0/directory/deletedItems/graph.application",
+    "/v1.0/directory/deletedItems/graph.servicePrincipal",
     "/beta/servicePrincipals",
     "/beta/servicePrincipals/{graph}/appRoleAssignedTo",
     "/beta/auditLogs/signIns?$filter=signInEventTypes/any(t: t eq 'nonInteractiveUser')",
@@ -48,7 +58,18 @@ LISTS = [
     "/beta/auditLogs/signIns?$filter=signInEventTypes/any(t: t eq 'managedIdentity')",
     "/beta/reports/servicePrincipalSignInActivities",
     "/beta/reports/appCredentialSignInActivities",
+    "/beta/reports/getAzureADApplicationSignInSummary(period='D30')",
+    "/beta/policies/authorizationPolicy",
+    "/beta/identityProtection/riskyServicePrincipals",
+    "/beta/security/dataDiscovery/cloudAppDiscovery/uploadedStreams",
+    "/beta/security/dataDiscovery/cloudAppDiscovery/uploadedStreams/{stream}/microsoft.graph.security."
+    "aggregatedAppsDetails(period=duration'P90D')",
 ]
+
+PARENTS = {
+    "{consent}": "/v1.0/identityGovernance/appConsent/appConsentRequests",
+    "{stream}": "/beta/security/dataDiscovery/cloudAppDiscovery/uploadedStreams",
+}
 
 
 @cache
@@ -76,6 +97,8 @@ def validator(version: str, url: str) -> jsonschema.Draft7Validator:
     """What checks the answer to a path, whose ids are in braces."""
     document = published(version)
     path = re.sub(r"\{(sp|graph)\}", "{servicePrincipal-id}", url).replace("{app}", "{application-id}")
+    path = path.replace("{consent}", "{appConsentRequest-id}").replace("{stream}", "{cloudAppDiscoveryReport-id}")
+    path = path.replace("'D30'", "'{period}'").replace("duration'P90D'", "{period}")
     operation = document["paths"][path]["get" if "get" in document["paths"][path] else "post"]
     schema = operation["responses"]["2XX"]["content"]["application/json"]["schema"]
     return jsonschema.Draft7Validator({**plain(schema), "components": plain(document["components"])})
@@ -91,7 +114,11 @@ def filled(url: str) -> str:
         if world.credentials(index) and world.credentials(index)[0].kind == "federated"
     )
     application = tenant().catalogue.directory.application_id(place)
-    return url.replace("{sp}", world.sp_ids[runbook]).replace("{graph}", world.sp_ids[0]).replace("{app}", application)
+    url = url.replace("{sp}", world.sp_ids[runbook]).replace("{graph}", world.sp_ids[0]).replace("{app}", application)
+    for name, parents in PARENTS.items():
+        if name in url:
+            url = url.replace(name, rows(parents)[0]["id"])
+    return url
 
 
 @pytest.mark.parametrize("url", LISTS)

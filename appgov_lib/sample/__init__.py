@@ -34,7 +34,7 @@ class SampleTenant:
     as_of: date = AS_OF
 
     def control(self, name: str, body: dict[str, Any] | None = None) -> Any:
-        """Ask a control path: `faults` (new ones in `body`), `requests` (the log) or `token` (the valid one)."""
+        """Ask a control path: `faults` or `change` (with a `body`), `requests` (the log), `token` (the valid one)."""
         data = None if body is None else json.dumps(body).encode()
         # The address is the loopback one that `running` read from its own child process.
         request = urllib.request.Request(f"{self.endpoint}/_control/{name}", data=data)  # noqa: S310

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -19,6 +19,13 @@ from appgov_lib.sample.rhythm import Events, Rhythm
 
 _START = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, tzinfo=UTC)
 Expander = Callable[[int], Any]
+
+
+class Lookup(Protocol):
+    """Finds a row by a key."""
+
+    def get(self, key: str, /) -> int | None:
+        """The position of the row whose key is `key`, if there is one."""
 
 
 class Collection(Protocol):
@@ -63,6 +70,12 @@ class Collection(Protocol):
     def window(self, at_least: str | None, at_most: str | None) -> range:
         """Where rows of a time window are; both ends belong to it."""
 
+    def anchor(self, position: int) -> int:
+        """What stands for a position in a page token: it keeps its row when others are removed meanwhile."""
+
+    def place(self, anchor: int) -> int:
+        """The position an anchor stands for now: of its row, or of the next one that is left."""
+
 
 @dataclass
 class Plain:
@@ -71,13 +84,17 @@ class Plain:
     count: int
     row: Callable[[int], bytes]
     expanders: Mapping[str, Expander] = field(default_factory=dict)
-    index: Mapping[str, Callable[[], Mapping[str, int]]] = field(default_factory=dict)
+    index: Mapping[str, Callable[[], Lookup]] = field(default_factory=dict)
     default_top: int = 100
     max_top: int = 999
     times: tuple[str, ...] = ()
     strict_times: bool = False
     brief: Callable[[int], bytes] | None = None
     """A quicker row with `id` and `appId` only."""
+    related: Mapping[str, Callable[[], Sequence[int]]] = field(default_factory=dict)
+    """Rising positions of the rows that have something in a relation, by its name, for filters on its `$count`."""
+    numbers: Sequence[int] | None = None
+    """Where the rows come from, if this is a choice of another list's."""
 
     def briefly(self, names: list[str]) -> Plain:
         """The same list with rows of ids only, if those are all that is wanted."""
@@ -106,6 +123,53 @@ class Plain:
     def window(self, at_least: str | None, at_most: str | None) -> range:
         """All rows: directory objects have no time index."""
         return range(self.count)
+
+    def anchor(self, position: int) -> int:
+        """The row's position in the list it was chosen from."""
+        return position if self.numbers is None else self.numbers[position]
+
+    def place(self, anchor: int) -> int:
+        """The position of the row, or of the next one, in this choice."""
+        return anchor if self.numbers is None else bisect_left(self.numbers, anchor)
+
+    def chosen(self, numbers: Sequence[int]) -> Plain:
+        """The list of the rows at these rising positions."""
+        row, brief = self.row, self.brief
+
+        def moved(expand: Expander) -> Expander:
+            """The same expander by the new positions."""
+            return lambda place: expand(numbers[place])
+
+        def found(index: Callable[[], Lookup]) -> Callable[[], Lookup]:
+            """The same index by the new positions."""
+            return lambda: _Chosen(index(), numbers)
+
+        return replace(
+            self,
+            count=len(numbers),
+            row=lambda place: row(numbers[place]),
+            brief=None if brief is None else lambda place: brief(numbers[place]),
+            expanders={name: moved(expand) for name, expand in self.expanders.items()},
+            index={name: found(index) for name, index in self.index.items()},
+            related={},
+            numbers=numbers,
+        )
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """An index of a list, for a choice of its rows."""
+
+    index: Lookup
+    numbers: Sequence[int]
+
+    def get(self, key: str, /) -> int | None:
+        """The position in the choice, if the row is part of it."""
+        number = self.index.get(key)
+        if number is None:
+            return None
+        place = bisect_left(self.numbers, number)
+        return place if place < len(self.numbers) and self.numbers[place] == number else None
 
 
 @dataclass
@@ -148,6 +212,14 @@ class Timed:
         low = bisect_left(self._rising, read_time(at_least)) if at_least else 0
         high = bisect_right(self._rising, read_time(at_most)) if at_most else total
         return range(total - max(low, high), total - low)
+
+    def anchor(self, position: int) -> int:
+        """The position itself: a log does not change."""
+        return position
+
+    def place(self, anchor: int) -> int:
+        """The position itself."""
+        return anchor
 
 
 class SignIns:
@@ -209,6 +281,14 @@ class SignIns:
         first = self._newer_than(read_time(at_most)) if at_most else 0
         last = self._newer_than(read_time(at_least) - timedelta(microseconds=1)) if at_least else len(self)
         return range(first, max(first, last))
+
+    def anchor(self, position: int) -> int:
+        """The position itself: a log does not change."""
+        return position
+
+    def place(self, anchor: int) -> int:
+        """The position itself."""
+        return anchor
 
     def _newer_than(self, moment: datetime) -> int:
         """How many rows are newer than `moment` (whole seconds count)."""

@@ -278,19 +278,36 @@ class Directory:
         if number >= len(self.world.registered):
             return []
         index = int(self.world.registered[number])
+        found = []
+        for place, credential in enumerate(self.world.credentials(index)):
+            if credential.kind == "federated":
+                issuer, subject, name = self._trust(index)
+                record = {"id": self.world.key_id(index, place), "name": name, "issuer": issuer, "subject": subject}
+                found.append(
+                    compact({**record, "description": None, "audiences": ["api://AzureADTokenExchange"]}).encode()
+                )
+        return found
+
+    def _trust(self, index: int) -> tuple[str, str, str]:
+        """(issuer, subject, name) of what an app's federated credential trusts: mostly GitHub."""
+        github = "https://token.actions.githubusercontent.com"
+        cluster = f"https://westeurope.oic.prod-aks.azure.com/{self.world.tenant_id}/{self.world.object_ids[7]}/"
+        choices = (
+            (github, f"repo:northwind/app{index}:ref:refs/heads/main", "github-main"),
+            (github, f"repo:northwind/app{index}:environment:production", "github-production"),
+            (cluster, f"system:serviceaccount:apps:app{index}", "aks-west"),
+            (github, f"repo:northwind/app{index}:pull_request", "github-pull-requests"),
+            ("https://gitlab.com", f"project_path:northwind/app{index}:ref_type:branch:ref:main", "gitlab-main"),
+        )
+        return choices[ids.pick(self.world.seed, "trusts", index, len(choices))]
+
+    def federated_numbers(self) -> list[int]:
+        """Registrations that have a federated credential."""
+        world = self.world
         return [
-            compact(
-                {
-                    "id": self.world.key_id(index, place),
-                    "name": credential.name,
-                    "issuer": "https://token.actions.githubusercontent.com",
-                    "subject": f"repo:northwind/app{index}:ref:refs/heads/main",
-                    "description": None,
-                    "audiences": ["api://AzureADTokenExchange"],
-                }
-            ).encode()
-            for place, credential in enumerate(self.world.credentials(index))
-            if credential.kind == "federated"
+            number
+            for number, index in enumerate(world.registered.tolist())
+            if any(credential.kind == "federated" for credential in world.credentials(index))
         ]
 
     # ---- people ----------------------------------------------------------------------------------------------------

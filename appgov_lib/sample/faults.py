@@ -34,7 +34,9 @@ class Faults:
     batch_throttle: float = 0.0
     """429 inside a batch."""
     delta_reset: float = 0.0
-    """410 with Location on a delta link."""
+    """410 on a delta link, with the Location to start over at."""
+    delta_expired: float = 0.0
+    """400 syncStateNotFound on a delta link, as after seven days."""
     forbid: str = ""
     """Paths that answer 403 Authorization_RequestDenied."""
     unlicensed: str = ""

@@ -1,4 +1,4 @@
-"""Who was granted what: delegated grants, app role assignments, directory roles; and the sign-in reports."""
+"""Who was granted what: delegated grants and app role assignments; and the sign-in reports."""
 
 from __future__ import annotations
 
@@ -16,18 +16,6 @@ from appgov_lib.sample.rhythm import Rhythm
 from appgov_lib.sample.world import VERIFIED
 
 _NEVER = '{"lastSignInDateTime":null,"lastSignInRequestId":null}'
-ROLES = (
-    ("62e90394-69f5-4237-9190-012177145e10", "Global Administrator", True),
-    ("e8611ab8-c189-46e8-94e1-60213ab1f814", "Privileged Role Administrator", True),
-    ("9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3", "Application Administrator", True),
-    ("158c047a-c907-4556-b7ef-446551a6b5f7", "Cloud Application Administrator", True),
-    ("fe930be7-5e62-47db-91af-98c3a49a38b1", "User Administrator", True),
-    ("29232cdf-9323-42fd-ade2-1d097af3e4de", "Exchange Administrator", False),
-    ("88d8e3e3-8f55-4a1e-953a-9b9898b8876b", "Directory Readers", False),
-    ("f2ef992c-3afb-46b9-b7cf-a126ee74c451", "Global Reader", True),
-    ("4a5d8f65-41da-4de4-8968-e035b65339cf", "Reports Reader", False),
-)
-"""Built-in roles: template id, name, privileged."""
 
 
 class Grants:
@@ -127,6 +115,12 @@ class Grants:
         """Assignments to a resource."""
         return len(self._by_resource.get(resource, ())) + self._people_assigned(resource)
 
+    def assigned_without(self, resource: int, gone: set[int]) -> list[int]:
+        """Numbers of the assignments to a resource whose client is not one of `gone`."""
+        apps = self._by_resource.get(resource, [])
+        kept = [number for number, (client, _) in enumerate(apps) if client not in gone]
+        return kept + list(range(len(apps), self.assigned_count(resource)))
+
     def assigned(self, resource: int, number: int) -> bytes:
         """Assignment `number` to a resource: apps first, then people with default access."""
         apps = self._by_resource.get(resource, [])
@@ -151,49 +145,6 @@ class Grants:
     def _people_assigned(self, resource: int) -> int:
         """People assigned to a gallery app."""
         return 3 + resource % 5 if self.world.kind[resource] == VERIFIED and resource % 6 == 0 else 0
-
-    # ---- directory roles -------------------------------------------------------------------------------------------
-
-    def role_definitions(self) -> list[bytes]:
-        """The built-in roles of the tenant."""
-        return [
-            compact(
-                {
-                    "id": role_id,
-                    "description": f"Members hold {name}.",
-                    "displayName": name,
-                    "isBuiltIn": True,
-                    "isEnabled": True,
-                    "isPrivileged": privileged,
-                    "resourceScopes": ["/"],
-                    "templateId": role_id,
-                    "version": "1",
-                    "rolePermissions": [
-                        {"allowedResourceActions": ["microsoft.directory/users/standard/read"], "condition": None}
-                    ],
-                }
-            ).encode()
-            for role_id, name, privileged in ROLES
-        ]
-
-    def role_assignments(self) -> list[bytes]:
-        """Directory roles held by some administrators, a managed identity and the mailbox runbook."""
-        world = self.world
-        managed = world.cast_index("mi-orders-prod")
-        runbook = world.cast_index("Mailbox Provisioning Runbook")
-        people = [(world.user_ids[int(world.active_users[place])], ROLES[place % 5][0]) for place in range(9)]
-        apps = [(world.sp_ids[managed], ROLES[6][0]), (world.sp_ids[runbook], ROLES[5][0])]
-        return [
-            compact(
-                {
-                    "id": ids.opaque(world.seed, "role assignment", number),
-                    "principalId": principal,
-                    "directoryScopeId": "/",
-                    "roleDefinitionId": role,
-                }
-            ).encode()
-            for number, (principal, role) in enumerate([*people, *apps])
-        ]
 
     # ---- reports ---------------------------------------------------------------------------------------------------
 

@@ -1,234 +1,132 @@
-"""Advanced hunting, as much of it as an app-governance extractor needs: table GraphApiAuditEvents and a few operators.
+"""Advanced hunting: runs a query over the tables of the sample tenant and writes the answer.
 
-Understood: `where` with times, `==`, `in`, `hash(column, n) == k`; `project`, `take`, `limit`, `order by Timestamp`,
-`count`, `summarize count(), sum(column), dcount(column) by columns, bin(Timestamp, 1d or 1h)`. Anything else is a 400,
-as a mistake in a query is. At most 100,000 rows come back, without a word about the rest.
+At most 100,000 rows come back, without a word about the rest.
 """
 
 from __future__ import annotations
 
 import re
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
 
+import msgspec
+
+from appgov_lib.sample import kql
 from appgov_lib.sample.calendar import DAYS, FIRST_DAY, NOW
 from appgov_lib.sample.collections import read_time
-from appgov_lib.sample.odata import GraphError
-from appgov_lib.sample.records import HUNTING_COLUMNS, Records
-from appgov_lib.sample.rhythm import CALL_STREAM
+from appgov_lib.sample.kql_functions import seven, wrong
 
 ROW_CAP = 100_000
-TABLE = "GraphApiAuditEvents"
-_CHUNK = 5_000
+Fragments = Mapping[str, Sequence[str]]
+"""Rows by column: each value as JSON text."""
 _START = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, tzinfo=UTC)
-_TIME = r"(?:datetime\(\s*([^)]+?)\s*\)|ago\(\s*(\d+)([dhm])\s*\))"
-_BETWEEN = re.compile(rf"^Timestamp\s+between\s*\(\s*{_TIME}\s*\.\.\s*{_TIME}\s*\)$", re.I)
-_COMPARE = re.compile(rf"^Timestamp\s*(>=|<=|>|<)\s*{_TIME}$", re.I)
-_EQUAL = re.compile(r"^(\w+)\s*(==|=~|!=)\s*[\"']?([^\"']*)[\"']?$")
-_IN = re.compile(r"^(\w+)\s+in\s*\(([^)]*)\)$", re.I)
-_HASH = re.compile(r"^hash\(\s*(\w+)\s*,\s*(\d+)\s*\)\s*==\s*(\d+)$", re.I)
-_MEASURE = re.compile(r"^(?:(\w+)\s*=\s*)?(count|sum|dcount|min|max)\(\s*(\w*)\s*\)$", re.I)
-_BIN = re.compile(r"^(?:(\w+)\s*=\s*)?bin\(\s*Timestamp\s*,\s*1([dh])\s*\)$", re.I)
 _SPAN = re.compile(r"^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?$")
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
 
 
-@dataclass
-class _Query:
-    """A parsed query; times are half open: from `low` up to, not with, `high`."""
+@dataclass(frozen=True)
+class Table:
+    """A hunting table: its columns with their types, and the rows of a day, newest first, in pieces."""
 
-    low: datetime = _START
-    high: datetime = NOW
-    tests: list[tuple[str, str, object]] = field(default_factory=list)
-    columns: list[str] = field(default_factory=lambda: list(HUNTING_COLUMNS))
-    limit: int = ROW_CAP
-    measures: list[tuple[str, str, str]] = field(default_factory=list)
-    groups: list[tuple[str, str]] = field(default_factory=list)
-    grouped: bool = False
+    columns: Mapping[str, str]
+    day: Callable[[int], Iterator[Fragments]]
+    annotated: Mapping[str, str] = field(default_factory=dict)
+    """Columns whose value comes with an `@odata.type` beside it, as lists do on the wire."""
 
 
-def run(records: Records, text: str, timespan: str | None) -> bytes:
+def run(tables: Mapping[str, Table], text: str, timespan: str | None) -> bytes:
     """Answer a query: schema and results, without the braces around them. Raises GraphError 400."""
-    query = _parse(text, timespan)
-    if query.grouped:
-        return _summarized(records, query)
-    template = "{" + ",".join(f'"{name}":%s' for name in query.columns) + "}"
-    rows: list[str] = []
-    for chunk in _chunks(records, query):
-        chosen = [chunk[name] for name in query.columns]
-        rows += [template % values for values in zip(*chosen, strict=True)]
-        if len(rows) >= query.limit:
-            rows = rows[: query.limit]
-            break
-    schema = ",".join(f'{{"name":"{name}","type":"{HUNTING_COLUMNS[name]}"}}' for name in query.columns)
+    low, high = _timespan(timespan) if timespan else (_START, NOW)
+    plan = kql.parse(text, {name: table.columns for name, table in tables.items()}, max(low, _START), min(high, NOW))
+    table = tables[plan.table]
+    try:
+        rows = _computed(table, plan) if plan.steps else _chosen(table, plan)
+    except (TypeError, ValueError):
+        raise wrong("An expression got values of the wrong type") from None
+    schema = ",".join(f'{{"name":"{name}","type":"{kind}"}}' for name, kind in plan.schema.items())
     return f'"schema":[{schema}],"results":[{",".join(rows)}]'.encode()
 
 
-def _chunks(records: Records, query: _Query) -> Iterator[dict[str, Sequence[str]]]:
-    """Matching rows in pieces, newest first: JSON fragments by column."""
-    first = max(0, (query.low - _START).days)
-    last = min(DAYS - 1, (query.high - timedelta(microseconds=1) - _START).days)
-    low, high = f'"{_seven(query.low)}"', f'"{_seven(query.high)}"'
+def _chosen(table: Table, plan: kql.Plan) -> list[str]:
+    """Rows of the table as they are, the wanted columns only; nothing is decoded."""
+    parts = []
+    for name in plan.columns:
+        if name in table.annotated:
+            parts.append(f'"{name}@odata.type":"{table.annotated[name]}"')
+        parts.append(f'"{name}":%s')
+    template = "{" + ",".join(parts) + "}"
+    limit = min(ROW_CAP, ROW_CAP if plan.limit is None else plan.limit)
+    rows: list[str] = []
+    for piece in _pieces(table, plan):
+        rows += [template % values for values in zip(*(piece[name] for name in plan.columns), strict=True)]
+        if len(rows) >= limit:
+            break
+    return rows[:limit]
+
+
+def _computed(table: Table, plan: kql.Plan) -> list[str]:
+    """Rows that went through the steps of a query."""
+    names = sorted(plan.needed)
+    rows: list[dict[str, Any]] = []
+    for piece in _pieces(table, plan):
+        columns = [list(map(_value, piece[name])) for name in names]
+        if names:
+            rows += [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+        else:
+            rows += [{}] * len(piece["Timestamp"])
+    for step in plan.steps:
+        rows = step(rows)
+    beside = {name: kind for name, kind in table.annotated.items() if name in plan.schema}
+    found = []
+    for row in rows[:ROW_CAP]:
+        extra = {f"{name}@odata.type": kind for name, kind in beside.items()}
+        found.append(_encode({**{name: row[name] for name in plan.schema}, **extra}).decode())
+    return found
+
+
+def _pieces(table: Table, plan: kql.Plan) -> Iterator[Fragments]:
+    """The rows of the window that pass the tests, newest first."""
+    first = max(0, (plan.low - _START).days)
+    last = min(DAYS - 1, (plan.high - timedelta(microseconds=1) - _START).days)
+    low, high = f'"{seven(plan.low)}"', f'"{seven(plan.high)}"'
+    tested = sorted({name for test in plan.tests for name in test.columns})
     for day in range(last, first - 1, -1):
-        total = len(records.rhythm.events(CALL_STREAM, day))
-        whole = query.low <= _START + timedelta(days=day) and query.high >= _START + timedelta(days=day + 1)
-        for start in range(0, total, _CHUNK):
-            chunk = records.calls(day, start, min(start + _CHUNK, total))
-            if whole and not query.tests:
-                yield chunk
-                continue
-            keep = [
-                place
-                for place, moment in enumerate(chunk["Timestamp"])
-                if low <= moment < high
-                and all(_passes(chunk[name][place], kind, value) for name, kind, value in query.tests)
-            ]
-            yield {name: [values[place] for place in keep] for name, values in chunk.items()}
+        begin = _START + timedelta(days=day)
+        whole = plan.low <= begin and plan.high >= begin + timedelta(days=1)
+        for piece in table.day(day):
+            places: Sequence[int] = range(len(piece["Timestamp"]))
+            if not whole:
+                moments = piece["Timestamp"]
+                places = [place for place in places if low <= moments[place] < high]
+            if plan.tests:
+                columns = {name: list(map(_value, piece[name])) for name in tested}
+                rows = ({name: columns[name][place] for name in tested} for place in places)
+                places = [
+                    place
+                    for place, row in zip(places, rows, strict=True)
+                    if all(test.evaluate(row) for test in plan.tests)
+                ]
+            if len(places) == len(piece["Timestamp"]):
+                yield piece
+            elif places:
+                yield {name: [values[place] for place in places] for name, values in piece.items()}
 
 
-def _seven(moment: datetime) -> str:
-    """A time with seven decimals, as rows carry it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z"
+def _value(fragment: str) -> Any:
+    """The value of a JSON fragment; most are texts without escapes."""
+    if fragment[0] == '"' and "\\" not in fragment:
+        return fragment[1:-1]
+    return _shared(fragment) if fragment[0] in "[{" else _decode(fragment)
 
 
-def _passes(fragment: str, kind: str, value: object) -> bool:
-    """One test of one JSON fragment."""
-    text = fragment.strip('"')
-    if kind == "hash":
-        count, wanted = value if isinstance(value, tuple) else (1, 0)
-        return bool(zlib.crc32(text.encode()) % int(count) == wanted)
-    if isinstance(value, frozenset):
-        return text in value
-    same = text.lower() == str(value).lower() if kind == "=~" else text == str(value)
-    return same != (kind == "!=")
-
-
-def _summarized(records: Records, query: _Query) -> bytes:
-    """Group and add up."""
-    sums: dict[tuple[str, ...], list[int]] = {}
-    seen: dict[tuple[str, ...], list[set[str]]] = {}
-    for chunk in _chunks(records, query):
-        keys = [[_binned(m, unit) for m in chunk["Timestamp"]] if unit else chunk[name] for name, unit in query.groups]
-        size = len(chunk["Timestamp"])
-        for place in range(size):
-            key = tuple(column[place] for column in keys)
-            totals = sums.setdefault(key, [0] * len(query.measures))
-            sets = seen.setdefault(key, [set() for _ in query.measures])
-            for number, (_, kind, column) in enumerate(query.measures):
-                value = chunk[column][place].strip('"') if column else ""
-                if kind == "count":
-                    totals[number] += 1
-                elif kind == "dcount":
-                    sets[number].add(value)
-                elif value not in ("null", ""):
-                    totals[number] += int(value)
-    rows = []
-    for key in sorted(sums):
-        cells = [f'"{_group_name(name, unit)}":{part}' for (name, unit), part in zip(query.groups, key, strict=True)]
-        for number, (label, kind, _) in enumerate(query.measures):
-            cells.append(f'"{label}":{len(seen[key][number]) if kind == "dcount" else sums[key][number]}')
-        rows.append("{" + ",".join(cells) + "}")
-    schema = [(_group_name(name, unit), "DateTime" if unit else HUNTING_COLUMNS[name]) for name, unit in query.groups]
-    schema += [(label, "Int64") for label, _, _ in query.measures]
-    text = ",".join(f'{{"name":"{name}","type":"{kind}"}}' for name, kind in schema)
-    return f'"schema":[{text}],"results":[{",".join(rows[:ROW_CAP])}]'.encode()
-
-
-def _group_name(name: str, unit: str) -> str:
-    """The column a group shows as."""
-    return name or ("Timestamp" if unit else name)
-
-
-def _binned(fragment: str, unit: str) -> str:
-    """A time cut to the day or hour."""
-    return f'{fragment[:11]}T00:00:00Z"' if unit == "d" else f'{fragment[:14]}:00:00Z"'
-
-
-def _parse(text: str, timespan: str | None) -> _Query:
-    """Read a query. Raises GraphError 400 with the part that is not understood."""
-    parts = [part.strip() for part in re.sub(r"//[^\n]*", "", text).replace("\n", " ").split("|")]
-    if parts[0] != TABLE:
-        raise _wrong(f"'where' operator: Failed to resolve table or column expression named '{parts[0][:80]}'")
-    query = _Query()
-    if timespan:
-        query.low, query.high = _timespan(timespan)
-    for part in parts[1:]:
-        verb, _, rest = part.partition(" ")
-        rest = rest.strip()
-        if verb == "where":
-            for clause in re.split(r"\s+and\s+", rest):
-                _where(query, clause.strip())
-        elif verb == "project":
-            query.columns = [_column(name.strip()) for name in rest.split(",")]
-        elif verb in ("take", "limit") and rest.isdigit():
-            query.limit = min(query.limit, int(rest))
-        elif verb in ("order", "sort") and re.fullmatch(r"by\s+Timestamp(\s+(asc|desc))?", rest):
-            continue
-        elif verb == "count" and not rest:
-            query.grouped, query.measures = True, [("Count", "count", "")]
-        elif verb == "summarize":
-            _summarize(query, rest)
-        else:
-            raise _wrong(f"The operator '{verb[:40]}' is not supported here")
-    return query
-
-
-def _where(query: _Query, clause: str) -> None:
-    """Add one condition."""
-    between, compare = _BETWEEN.match(clause), _COMPARE.match(clause)
-    hashed, inside, equal = _HASH.match(clause), _IN.match(clause), _EQUAL.match(clause)
-    if between:
-        query.low = max(query.low, _moment(between[1], between[2], between[3]))
-        # KQL's `between` holds both ends.
-        query.high = min(query.high, _moment(between[4], between[5], between[6]) + timedelta(microseconds=1))
-    elif compare:
-        moment, step = _moment(compare[2], compare[3], compare[4]), timedelta(microseconds=1)
-        if compare[1] in (">=", ">"):
-            query.low = max(query.low, moment + (step if compare[1] == ">" else timedelta()))
-        else:
-            query.high = min(query.high, moment + (step if compare[1] == "<=" else timedelta()))
-    elif hashed:
-        query.tests.append((_column(hashed[1]), "hash", (int(hashed[2]), int(hashed[3]))))
-    elif inside:
-        query.tests.append(
-            (_column(inside[1]), "in", frozenset(item.strip().strip("\"'") for item in inside[2].split(",")))
-        )
-    elif equal:
-        query.tests.append((_column(equal[1]), equal[2], equal[3].strip()))
-    else:
-        raise _wrong(f"The condition '{clause[:80]}' is not supported here")
-
-
-def _summarize(query: _Query, text: str) -> None:
-    """Read the measures and groups of a summarize."""
-    measures, _, groups = text.partition(" by ")
-    query.grouped = True
-    for item in measures.split(","):
-        found = _MEASURE.match(item.strip())
-        if not found or found[2].lower() in ("min", "max"):
-            raise _wrong(f"The aggregate '{item.strip()[:40]}' is not supported here")
-        kind = found[2].lower()
-        column = _column(found[3]) if found[3] else ""
-        query.measures.append((found[1] or f"{kind}_{column}", kind, column))
-    for item in re.split(r",(?![^(]*\))", groups) if groups else []:
-        binned = _BIN.match(item.strip())
-        query.groups.append((binned[1] or "", binned[2]) if binned else (_column(item.strip()), ""))
-
-
-def _column(name: str) -> str:
-    """A column of the table. Raises GraphError 400."""
-    if name not in HUNTING_COLUMNS:
-        raise _wrong(f"Failed to resolve scalar expression named '{name[:60]}'")
-    return name
-
-
-def _moment(text: str | None, amount: str | None, unit: str | None) -> datetime:
-    """A `datetime(...)` or `ago(...)`."""
-    if text is None:
-        step = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}[unit or "d"]
-        return NOW - int(amount or 0) * step
-    return read_time(text.strip("\"'"))
+@lru_cache(maxsize=4_096)
+def _shared(fragment: str) -> Any:
+    """A list or an object; many rows of a table hold the same, and nobody changes it."""
+    return _decode(fragment)
 
 
 def _timespan(text: str) -> tuple[datetime, datetime]:
@@ -240,15 +138,10 @@ def _timespan(text: str) -> tuple[datetime, datetime]:
         return begin, begin + _duration(span) if span else read_time(end)
     span = _SPAN.match(text)
     if not span:
-        raise _wrong(f"Invalid timespan '{text[:40]}'")
+        raise wrong(f"Invalid timespan '{text[:40]}'")
     return NOW - _duration(span), NOW
 
 
 def _duration(span: re.Match[str]) -> timedelta:
     """The length of an ISO 8601 duration."""
     return timedelta(days=int(span[1] or 0), hours=int(span[2] or 0), minutes=int(span[3] or 0))
-
-
-def _wrong(message: str) -> GraphError:
-    """The answer to a query with a mistake."""
-    return GraphError(400, "BadRequest", f"{message}. Fix semantic errors in your query.")

@@ -208,7 +208,7 @@ def _compared(value: Any, operator: str, wanted: Any) -> bool:
 def selected(row: bytes, names: list[str]) -> dict[str, Any]:
     """A record cut to the named properties; type annotations stay."""
     record = _decode(row)
-    return {key: value for key, value in record.items() if key in names or key.startswith("@odata")}
+    return {key: value for key, value in record.items() if key in names or key.startswith("@")}
 
 
 def top_of(query: Mapping[str, str], default: int, most: int) -> int:
@@ -223,18 +223,18 @@ def top_of(query: Mapping[str, str], default: int, most: int) -> int:
     return int(text)
 
 
-def make_token(position: int, query: Mapping[str, str], path: str) -> str:
-    """An opaque page token for `position` of this very query."""
-    return base64.urlsafe_b64encode(f"{position}.{_signature(query, path)}".encode()).decode().rstrip("=")
+def make_token(state: str, query: Mapping[str, str], path: str) -> str:
+    """An opaque token that carries `state` for this very query."""
+    return base64.urlsafe_b64encode(f"{state}.{_signature(query, path)}".encode()).decode().rstrip("=")
 
 
-def read_token(token: str, query: Mapping[str, str], path: str) -> int:
-    """The position in a page token. Raises GraphError 400 when it is not one of ours or belongs to another query."""
+def read_token(token: str, query: Mapping[str, str], path: str) -> str:
+    """The state in a token. Raises GraphError 400 when it is not one of ours or belongs to another query."""
     try:
         text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode()
-        position, signature = text.split(".", 1)
+        state, _, signature = text.rpartition(".")
         if signature == _signature(query, path):
-            return int(position)
+            return state
     except ValueError:
         pass
     raise GraphError(400, "Request_BadRequest", "Skip token is null or invalid.")

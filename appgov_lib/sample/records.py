@@ -34,7 +34,9 @@ _CLIENTS = ("Browser", "Mobile Apps and Desktop clients")
 _NOWHERE = (
     '{"city":"","state":"","countryOrRegion":"","geoCoordinates":{"altitude":null,"latitude":0.0,"longitude":0.0}}'
 )
-_CALL_SALT = np.uint64(0x99)
+_CALL_SALT, _SIGN_IN_SALT = np.uint64(0x99), np.uint64(0x77)
+_FAILING = (4, 4, 1, 0)
+"""Failed sign-ins of a hundred by stream."""
 _FAILED = ('"404"', '"403"', '"429"', '"500"')
 _Made = tuple[str, bool, tuple[str, str, str] | None, str, str, str, str, str, str, str]
 HUNTING_COLUMNS = {
@@ -132,7 +134,7 @@ class Records:
     def sign_ins(self, stream: int, day: int, events: Events, start: int, stop: int, beta: bool) -> list[bytes]:
         """Rows `start` to `stop` of a day's sign-ins. beta adds what only beta has."""
         app, word = events.app[start:stop], events.word[start:stop]
-        other = ids.mix(word ^ np.uint64(0x77))
+        other = ids.mix(word ^ _SIGN_IN_SALT)
         numbers = zip(
             app.tolist(),
             events.second[start:stop].tolist(),
@@ -163,7 +165,7 @@ class Records:
         user_id, upn, name, address, place = self._user(user)
         app_id, _, app_name, owner = self._app(app)
         resource_id, resource_name, resource_sp = self.resource(app)
-        failed = other % 100 < 4
+        failed = other % 100 < _FAILING[stream]
         error, reason = _USER_ERRORS[other // 100 % 3] if failed else (0, "Other.")
         common = (
             f'{{"id":"{identifier}","createdDateTime":"{DATES[day]}T{SECOND_OF_DAY[second]}Z","userDisplayName":{name},'
@@ -198,7 +200,7 @@ class Records:
         """One sign-in of a service principal or managed identity (beta only)."""
         app_id, sp_id, app_name, owner = self._app(app)
         resource_id, resource_name, resource_sp = self.resource(app)
-        failed = stream == 2 and other % 100 < 1
+        failed = other % 100 < _FAILING[stream]
         error, reason = _APP_ERRORS[other // 100 % 2] if failed else (0, None)
         if stream == 3:
             key, kind, address = "", "managedIdentity", ""
@@ -229,8 +231,12 @@ class Records:
 
     def calls(self, day: int, start: int, stop: int) -> dict[str, Sequence[str]]:
         """Rows `start` to `stop` of a day's API requests, newest first: JSON fragments by column of HUNTING_COLUMNS."""
+        return self.calls_at(day, slice(start, stop))
+
+    def calls_at(self, day: int, places: slice | NDArray[np.int64]) -> dict[str, Sequence[str]]:
+        """The same for any places among the day's API requests."""
         events = self.rhythm.events(CALL_STREAM, day)
-        app, word, group = events.app[start:stop], events.word[start:stop], events.group[start:stop]
+        app, word, group = events.app[places], events.word[places], events.group[places]
         if not len(app):
             return dict.fromkeys(HUNTING_COLUMNS, ())
         other, leader = ids.mix(word ^ _CALL_SALT), ids.mix(group ^ _CALL_SALT)
@@ -238,11 +244,11 @@ class Records:
             self._call,
             [day] * len(app),
             app.tolist(),
-            events.call[start:stop].tolist(),
-            events.second[start:stop].tolist(),
+            events.call[places].tolist(),
+            events.second[places].tolist(),
             word.tolist(),
             other.tolist(),
-            events.size[start:stop].tolist(),
+            events.size[places].tolist(),
             self._users_of(app, word).tolist(),
             self._users_of(app, other).tolist(),
             ids.guids(word, other),
@@ -321,3 +327,9 @@ class Records:
             f'"{sp_id}"',
             f'"https://sts.windows.net/{world.tenant_id}/"',
         )
+
+
+def failed_sign_ins(stream: int, word: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which sign-ins of a stream failed, by their random words."""
+    failed: NDArray[np.bool_] = ids.mix(word ^ _SIGN_IN_SALT) % np.uint64(100) < np.uint64(_FAILING[stream])
+    return failed

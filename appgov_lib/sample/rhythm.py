@@ -75,6 +75,12 @@ class Rhythm:
             for number, member in enumerate(CAST, start=world.cast_start)
             for day, calls, size in member.boosts
         }
+        self._wakes = {
+            (number, member.first_day): round((DAYS - member.credentials[0].starts) * 86_400) % 86_400
+            for number, member in enumerate(CAST, start=world.cast_start)
+            if member.credentials and member.first_day == int(DAYS - member.credentials[0].starts) > 0
+        }
+        """(app, day) of apps that start to work with a credential of that very day: the second it was added."""
 
     def counts(self, stream: int, day: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(apps, events of each) on `day` (0..90), for the apps that use the stream at all."""
@@ -134,6 +140,9 @@ class Rhythm:
         spread, other = ids.uniform(ids.mix(word)), ids.uniform(ids.mix(word ^ np.uint64(0xA5A5A5A5)))
         office = world.pattern[app] == 0
         second = np.where(office, 25_200 + (spread + other) * 21_600, spread * 86_399).astype(np.int32)
+        for (number, when), added in self._wakes.items():
+            if when == day:
+                _wake(second, app == number, added, stream)
         call, size = np.zeros(total, np.int16), np.zeros(total, np.int64)
         group = word
         if stream == CALL_STREAM and total:
@@ -186,3 +195,13 @@ class Rhythm:
             if day < DAYS - 21 and (days[self.world.rates[:CALL_STREAM].sum(axis=0) > 0] >= 0).mean() > 0.99:
                 break
         return days, seconds, streams
+
+
+def _wake(second: NDArray[np.int32], chosen: NDArray[np.bool_], added: int, stream: int) -> None:
+    """Move a day's events of an app behind the second its credential was added, and its calls behind a sign-in."""
+    if chosen.any():
+        start = added + (900 if stream == CALL_STREAM else 600)
+        moved = start + second[chosen].astype(np.int64) * (86_399 - start) // 86_399
+        if stream != CALL_STREAM:
+            moved[moved.argmin()] = start
+        second[chosen] = moved

@@ -1,7 +1,7 @@
-"""The tenant on a loopback port: HTTP around the answers, the bearer token, faults, and two control paths for tests.
+"""The tenant on a loopback port: HTTP around the answers, the bearer token, faults, and control paths for tests.
 
 `POST /_control/faults` sets the faults, `GET /_control/requests` lists what was asked, `GET /_control/token` gives the
-token that is valid now.
+token that is valid now, `POST /_control/change` changes the directory: {"n": 3} or {"n": 3, "kind": "rename_app"}.
 """
 
 from __future__ import annotations
@@ -28,8 +28,16 @@ _LONG_AGO = "Wed, 01 Jan 2020 00:00:00 GMT"
 """An HTTP date that has passed by any clock, so that obeying it means not to wait."""
 _LOGGED = ("authorization", "consistencylevel", "prefer", "user-agent", "retry-attempt", "accept", "client-request-id")
 _DIRECTORY = re.compile(r"^/(servicePrincipals|applications|users|oauth2PermissionGrants)")
+_DELTA_LINK = re.compile(r"deltatoken=[^&]")
 _CLAIMS = "eyJhY2Nlc3NfdG9rZW4iOnsibmJmIjp7ImVzc2VudGlhbCI6dHJ1ZSwidmFsdWUiOiIxNzk0Nzg3MjAwIn19fQ=="
 _HTML = b"<html><head><title>403 Forbidden</title></head><body><h1>Forbidden</h1></body></html>"
+
+
+class _Wanted(msgspec.Struct):
+    """What a change request asks for."""
+
+    n: int = 1
+    kind: str = ""
 
 
 class SampleServer:
@@ -109,7 +117,7 @@ class SampleServer:
         version, path = found[1], found[2]
         if self.fate.hits("reset", faults.reset, number):
             return None
-        broken = self._broken(path, http.query_string, number)
+        broken = self._broken(version, path, http.query_string, number)
         if broken:
             return broken
         body = await http.read()
@@ -134,16 +142,12 @@ class SampleServer:
             return _failed(401, "InvalidAuthenticationToken", message, number, {"WWW-Authenticate": header})
         return None
 
-    def _broken(self, path: str, query: str, number: int) -> Answer | None:
+    def _broken(self, version: str, path: str, query: str, number: int) -> Answer | None:
         """A failure in place of the answer."""
         faults, fate = self.faults, self.fate
-        if forbidden(path, faults.forbid):
-            return _failed(
-                403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.", number
-            )
-        if forbidden(path, faults.unlicensed):
-            message = "Neither tenant is B2C or tenant doesn't have premium license"
-            return _failed(403, "Authentication_RequestFromNonPremiumTenantOrB2CTenant", message, number)
+        denied = self._denied(path, number)
+        if denied:
+            return denied
         if fate.hits("throttle", faults.throttle, number):
             return _throttled(fate.turn("throttle", 4), number)
         if fate.hits("error", faults.error, number):
@@ -159,18 +163,36 @@ class SampleServer:
         if "skiptoken=" in query and _DIRECTORY.match(path) and fate.hits("page_expired", faults.page_expired, number):
             message = "The specified page token value has expired and can no longer be included in your request."
             return _failed(400, "Directory_ExpiredPageToken", message, number)
-        if "deltatoken=" in query and fate.hits("delta_reset", faults.delta_reset, number):
-            headers = {"Location": f"{self._base}/v1.0{path}"}
-            return _failed(410, "syncStateNotFound", "Resync required.", number, headers)
+        if _DELTA_LINK.search(query):
+            if fate.hits("delta_reset", faults.delta_reset, number):
+                kept = "".join(f"{part}&" for part in query.split("&") if not _DELTA_LINK.search(part))
+                headers = {"Location": f"{self._base}/{version}{path}?{kept}$deltatoken="}
+                return _failed(410, "syncStateNotFound", "Resync required.", number, headers)
+            if fate.hits("delta_expired", faults.delta_expired, number):
+                message = "The sync state generation is not found; it may have expired."
+                return _failed(400, "syncStateNotFound", message, number)
+        return None
+
+    def _denied(self, path: str, number: int) -> Answer | None:
+        """403 for a path without permission or licence; inside a batch each part has its own."""
+        if forbidden(path, self.faults.forbid):
+            message = "Insufficient privileges to complete the operation."
+            return _failed(403, "Authorization_RequestDenied", message, number)
+        if forbidden(path, self.faults.unlicensed):
+            message = "Neither tenant is B2C or tenant doesn't have premium license"
+            return _failed(403, "Authentication_RequestFromNonPremiumTenantOrB2CTenant", message, number)
         return None
 
     def _spoiled(self, answer: Answer, request: Request, number: int) -> Answer:
         """The answer with a row twice, without its rows, or with throttled parts of a batch."""
         faults, fate = self.faults, self.fate
-        if answer.status != 200 or not (faults.empty_pages or faults.duplicate or faults.batch_throttle):
+        if answer.status != 200:
             return answer
         if request.path == "/$batch":
-            return _throttled_parts(answer, fate, faults.batch_throttle, number) if faults.batch_throttle else answer
+            touched = faults.batch_throttle or faults.forbid or faults.unlicensed
+            return self._batch_parts(answer, request, number) if touched else answer
+        if not (faults.empty_pages or faults.duplicate):
+            return answer
         start = answer.body.find(b'"value":[')
         if request.method != "GET" or start < 0 or "/delta" in request.path:
             return answer
@@ -185,8 +207,21 @@ class SampleServer:
             return Answer(200, msgspec.json.encode(page))
         return answer
 
+    def _batch_parts(self, answer: Answer, request: Request, number: int) -> Answer:
+        """A batch answer with some of its parts throttled, and those refused that are refused on their own."""
+        page = msgspec.json.decode(answer.body)
+        paths = {str(part["id"]): "/" + str(part["url"]).lstrip("/") for part in request.json()["requests"]}
+        for part in page["responses"]:
+            denied = self._denied(paths[part["id"]], number)
+            if denied:
+                part |= {"status": 403, "headers": {}, "body": msgspec.json.decode(denied.body)}
+            elif self.fate.hits("batch_throttle", self.faults.batch_throttle, f"{number}/{part['id']}"):
+                body = msgspec.json.decode(error_body("TooManyRequests", "Please retry again later.", number))
+                part |= {"status": 429, "headers": {"Retry-After": "1"}, "body": body}
+        return Answer(200, msgspec.json.encode(page))
+
     async def _control(self, http: web.Request, path: str) -> web.Response:
-        """Faults, the request log and the token of the moment."""
+        """Faults, changes, the request log and the token of the moment."""
         if path == "/_control/faults" and http.method == "POST":
             try:
                 values = msgspec.json.decode(await http.read(), type=dict[str, Any])
@@ -195,6 +230,17 @@ class SampleServer:
                 return web.json_response({"error": str(error)}, status=400)
             self._served = 0
             return web.json_response({"faults": values})
+        if path == "/_control/change" and http.method == "POST":
+            try:
+                wanted = msgspec.json.decode(await http.read(), type=_Wanted)
+                made = self.tenant.change(wanted.n, wanted.kind)
+            except (msgspec.DecodeError, ConfigError) as error:
+                return web.json_response({"error": str(error)}, status=400)
+            shown = [
+                {"kind": change.kind, "path": change.path, "id": change.id, "removed": change.removed}
+                for change in made
+            ]
+            return web.json_response({"changes": shown})
         if path == "/_control/requests":
             return web.json_response(list(self.log), dumps=lambda value: msgspec.json.encode(value).decode())
         if path == "/_control/token":
@@ -227,16 +273,6 @@ def _throttled(turn: int, number: int) -> Answer:
         {},
     )
     return _failed(429, "TooManyRequests", "Please retry again later.", number, waits[turn])
-
-
-def _throttled_parts(answer: Answer, fate: Fate, share: float, number: int) -> Answer:
-    """A batch answer with some of its parts throttled."""
-    page = msgspec.json.decode(answer.body)
-    for part in page["responses"]:
-        if fate.hits("batch_throttle", share, f"{number}/{part['id']}"):
-            body = msgspec.json.decode(error_body("TooManyRequests", "Please retry again later.", number))
-            part |= {"status": 429, "headers": {"Retry-After": "1"}, "body": body}
-    return Answer(200, msgspec.json.encode(page))
 
 
 async def _cut_short(http: web.Request, answer: Answer) -> web.StreamResponse:
