@@ -24,3 +24,30 @@ CREATE OR REPLACE TEMP MACRO items(value) AS coalesce(
     CAST(CASE WHEN json_type(value) = 'ARRAY' THEN value END AS JSON[]),
     CAST([] AS JSON[])
 );
+
+-- Which snapshot a raw file belongs to: <raw>/<snapshot>/<bucket>/<file>.
+CREATE OR REPLACE TEMP MACRO snapshot_of(filename) AS parse_path(filename, 'both_slash')[-3];
+
+-- A sorted list of readings as unbroken runs: [1, 2, 4] is [{first: 1, last: 2}, {first: 4, last: 4}].
+-- Most lists have no gap, and a list with gaps costs the square of its length.
+CREATE OR REPLACE TEMP MACRO runs(readings) AS CASE
+    WHEN readings[-1] - readings[1] + 1 = len(readings) THEN [{'first': readings[1], 'last': readings[-1]}]
+    ELSE list_transform(
+        list_zip(
+            list_filter(readings, lambda r: NOT list_contains(readings, r - 1)),
+            list_filter(readings, lambda r: NOT list_contains(readings, r + 1))
+        ),
+        lambda run: {'first': run[1], 'last': run[2]}
+    )
+END;
+
+-- A modified property of an audit event: some shapes write text as JSON ('"Mail.Read"'), some plainly.
+CREATE OR REPLACE TEMP MACRO unquoted(value) AS CASE
+    WHEN json_valid(value) THEN json_extract_string(value, '$') ELSE value
+END;
+
+-- Text of an advanced hunting row, which writes an empty value as an empty object.
+CREATE OR REPLACE TEMP MACRO hunted(value) AS nullif(nullif(value, ''), '{}');
+
+-- A JSON array of texts as a list, NULL where there is no array: "none" and "nobody said" are told apart.
+CREATE OR REPLACE TEMP MACRO texts_or_null(value) AS CASE WHEN json_type(value) = 'ARRAY' THEN texts(value) END;

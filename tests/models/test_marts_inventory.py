@@ -19,7 +19,7 @@ ALL_READ = COVERAGE + "\n".join(
     f"{name} | complete | 1"
     for name in (
         "delegated_grants", "app_role_assignments", "directory_role_assignments", "service_principal_owners",
-        "application_owners", "applications", "credential_sign_in_activities",
+        "application_owners", "applications", "credential_sign_in_activities", "federated_credentials",
     )
 )  # fmt: skip
 
@@ -75,7 +75,7 @@ def test_origin_is_unknown_without_the_tenant(bench: Bench) -> None:
     assert bench.run("app_identity")[0]["app_origin"] == "unknown"
 
 
-def credentials(bench: Bench, coverage: str) -> list[dict[str, object]]:
+def credentials(bench: Bench, coverage: str, federated: str = "") -> list[dict[str, object]]:
     """app_credentials of one registration with a secret and a certificate, and a service principal with a key."""
     organization(bench)
     principals(
@@ -98,6 +98,7 @@ def credentials(bench: Bench, coverage: str) -> list[dict[str, object]]:
                 "a1 | k1 | 2026-11-10 | 0\na1 | k1 | 2026-11-12 | 7000222")  # fmt: skip
     bench.table("stg_credential_sign_in_activities",
                 "app_id | key_id | last_sign_in_at TIMESTAMP\na1 | k1 | 2026-11-05")  # fmt: skip
+    bench.table("stg_federated_credentials", "federated_credential_id | parent_id | name\n" + federated)
     bench.table("coverage", COVERAGE + coverage)
     return bench.run("app_credentials")
 
@@ -122,6 +123,25 @@ def test_credentials(bench: Bench) -> None:
 def test_without_the_report_nobody_knows_whether_a_credential_was_used(bench: Bench) -> None:
     rows = credentials(bench, "credential_sign_in_activities | not_licensed | 0")
     assert [r["last_used_known"] for r in rows] == [True, False, False]
+
+
+def test_federated_credentials_are_credentials_without_an_end(bench: Bench) -> None:
+    found = credentials(
+        bench,
+        "credential_sign_in_activities | complete | 1",
+        federated="f1 | o1 | build-main\nf2 | o1 | -\nf1 | o9 | of an app that is not listed",
+    )
+    rows = [row for row in found if row["credential_type"] == "federated"]
+    assert [(r["service_principal_id"], r["app_id"], r["object_id"], r["key_id"], r["name"]) for r in rows] == [
+        ("s1", "a1", "o1", "f1", "build-main"),
+        ("s1", "a1", "o1", "f2", None),
+        (None, None, "o9", "f1", "of an app that is not listed"),
+    ]
+    for row in rows:
+        assert row["credential_origin"] == "application"
+        for column in ("starts_at", "ends_at", "lifetime_days", "days_to_expiry", "last_used_at"):
+            assert row[column] is None, column
+        assert row["last_used_known"] is False  # the report of credential use does not follow them
 
 
 def test_owners(bench: Bench) -> None:
@@ -208,6 +228,7 @@ def inventory(
         s1 | secret | 10 | 730 | 2026-11-25
         s1 | secret | 5 | 30 | 2026-11-20
         s1 | secret | -5 | 9000 | 2026-11-10
+        s1 | federated | - | - | -
         """,
     )
     bench.table(
@@ -239,10 +260,8 @@ def test_inventory_sums_up(bench: Bench) -> None:
     assert (s1["permission_type"], s1["consent_type"], s1["privilege_level"]) == ("mixed", "admin", "high")
     assert (s1["permission_count"], s1["high_privilege_count"], s1["unused_permission_count"]) == (2, 1, 1)
     assert (s1["directory_roles"], s1["owner_count"]) == (["Global Administrator"], 0)
-    assert (s1["credential_count"], s1["next_expiry_at"]) == (
-        3,
-        datetime(2026, 11, 20),
-    )  # expired ones count, never next
+    # expired and federated ones count, neither is ever next
+    assert (s1["credential_count"], s1["next_expiry_at"]) == (4, datetime(2026, 11, 20))
     assert (s2["permission_type"], s2["consent_type"], s2["consented_users"]) == ("delegated", "mixed", 2)
     assert (s2["owner_count"], s2["days_since_last_use"]) == (1, 90)
     assert (s3["permission_type"], s3["consent_type"], s3["privilege_level"]) == ("none", "none", "none")
@@ -260,6 +279,13 @@ def test_what_was_not_readable_is_null(bench: Bench) -> None:
     for column in ("permission_type", "consent_type", "privilege_level", "permission_count", "owner_count",
                    "credential_count", "directory_roles"):  # fmt: skip
         assert found[column] is None, column
+
+
+def test_no_credential_is_certain_only_when_federated_ones_were_read(bench: Bench) -> None:
+    assert inventory(bench)["s3"]["credential_count"] == 0
+    unread = ALL_READ.replace("federated_credentials | complete", "federated_credentials | not_permitted")
+    found = inventory(bench, coverage=unread)
+    assert (found["s1"]["credential_count"], found["s3"]["credential_count"]) == (4, None)
 
 
 def test_risk_is_the_sum_of_its_parts(bench: Bench) -> None:

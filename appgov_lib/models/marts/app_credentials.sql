@@ -1,5 +1,6 @@
 -- grain: credential (object that holds it x key)
--- source: stg_applications, stg_service_principals; use from stg_credential_sign_in_activities and stg_sign_ins
+-- source: stg_applications, stg_service_principals, stg_federated_credentials; use: stg_credential_sign_in_activities,
+-- stg_sign_ins
 WITH held AS (
     SELECT 'application' AS credential_origin, application_id AS object_id, app_id, display_name,
         'secret' AS kind, unnest(items(password_credentials)) AS credential
@@ -34,12 +35,24 @@ credentials AS (
     FROM held
     WHERE guid(credential ->> '$.keyId') IS NOT NULL
     QUALIFY row_number() OVER (PARTITION BY object_id, key_id ORDER BY ends_at DESC, name) = 1
+    UNION ALL
+    -- another issuer's token in place of a secret: nothing that could end or leak
+    SELECT 'application', f.parent_id, a.app_id, a.display_name, f.federated_credential_id, 'federated', f.name,
+        NULL, NULL
+    FROM stg_federated_credentials AS f
+    LEFT JOIN stg_applications AS a ON a.application_id = f.parent_id
 ),
 
 seen AS (
-    SELECT app_id, credential_key_id AS key_id, max(created_at) AS last_sign_in_at
-    FROM stg_sign_ins
-    WHERE credential_key_id IS NOT NULL AND error_code = 0
+    SELECT app_id, key_id, max(used_at) AS last_sign_in_at
+    FROM (
+        SELECT app_id, credential_key_id AS key_id, created_at AS used_at
+        FROM stg_sign_ins
+        WHERE credential_key_id IS NOT NULL AND error_code = 0
+        UNION ALL
+        -- of sign-ins that were pruned the last one stays
+        SELECT app_id, key_id, last_at FROM kept_last_uses WHERE kind = 'credential'
+    )
     GROUP BY ALL
 ),
 
@@ -80,8 +93,10 @@ SELECT
     -- negative: expired
     date_diff('day', CAST($as_of AS DATE), CAST(c.ends_at AS DATE)) AS days_to_expiry,
     greatest(u.last_sign_in_at, l.last_sign_in_at) AS last_used_at,
-    -- a complete report without the key says "never used"; without the report nobody knows
-    coalesce(r.is_complete, false) OR coalesce(u.last_sign_in_at, l.last_sign_in_at) IS NOT NULL AS last_used_known
+    -- a complete report without the key says "never used"; without the report nobody knows, nor does anybody for
+    -- federated credentials, which the report does not follow
+    (coalesce(r.is_complete, false) AND c.credential_type <> 'federated')
+        OR coalesce(u.last_sign_in_at, l.last_sign_in_at) IS NOT NULL AS last_used_known
 FROM credentials AS c
 CROSS JOIN report_cover AS r
 LEFT JOIN by_app AS s ON s.app_id = c.app_id

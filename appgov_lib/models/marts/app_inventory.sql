@@ -8,7 +8,8 @@ WITH readable AS (
         bool_and(status IN ('complete', 'partial')) FILTER (source = 'directory_role_assignments') AS roles,
         bool_and(status IN ('complete', 'partial')) FILTER (source = 'service_principal_owners') AS sp_owners,
         bool_and(status IN ('complete', 'partial')) FILTER (source = 'application_owners') AS application_owners,
-        bool_and(status IN ('complete', 'partial')) FILTER (source = 'applications') AS applications
+        bool_and(status IN ('complete', 'partial')) FILTER (source IN ('applications', 'federated_credentials'))
+            AS credentials
     FROM coverage
 ),
 
@@ -75,7 +76,7 @@ SELECT
         o.owner_count,
         CASE WHEN r.sp_owners AND (i.application_id IS NULL OR r.application_owners) THEN 0 END
     ) AS owner_count,
-    coalesce(c.credential_count, CASE WHEN r.applications OR i.app_origin = 'external' THEN 0 END) AS credential_count,
+    coalesce(c.credential_count, CASE WHEN r.credentials OR i.app_origin = 'external' THEN 0 END) AS credential_count,
     c.next_expiry_at,
     i.created_at,
     u.last_sign_in_at,

@@ -1,5 +1,5 @@
 -- grain: app that was ever seen at work
--- source: stg_service_principal_sign_in_activities, stg_sign_ins, stg_api_activity
+-- source: stg_service_principal_sign_in_activities, stg_sign_ins, stg_api_activity, kept_last_uses
 WITH sign_ins AS (
     SELECT coalesce(i.app_id, s.app_id) AS app_id, max(i.created_at) AS last_at
     FROM stg_sign_ins AS i
@@ -28,6 +28,15 @@ uses AS (
     SELECT app_id, last_at, 2, 'sign-in log' FROM sign_ins
     UNION ALL
     SELECT app_id, last_at, 3, 'Graph activity log' FROM calls
+    UNION ALL
+    -- of rows that were pruned the last time stays
+    SELECT
+        app_id,
+        last_at,
+        CASE kind WHEN 'call' THEN 3 ELSE 2 END,
+        CASE kind WHEN 'call' THEN 'Graph activity log' ELSE 'sign-in log' END
+    FROM kept_last_uses
+    WHERE kind IN ('sign_in', 'call') AND last_at < CAST($as_of AS DATE) + 1
 ),
 
 last_uses AS (
@@ -49,9 +58,10 @@ SELECT
     u.last_used_at,
     u.last_used_source,
     greatest(0, date_diff('day', CAST(u.last_used_at AS DATE), CAST($as_of AS DATE))) AS days_since_last_use,
-    c.calls_30d,
+    -- an app whose calls are all too old, or pruned, made none in the 30 days
+    coalesce(c.calls_30d, CASE WHEN u.last_api_call_at IS NOT NULL THEN 0 END) AS calls_30d,
     c.bytes_30d,
-    c.users_30d,
+    coalesce(c.users_30d, CASE WHEN u.last_api_call_at IS NOT NULL THEN 0 END) AS users_30d,
     c.services
 FROM last_uses AS u
 LEFT JOIN calls AS c ON c.app_id = u.app_id

@@ -16,9 +16,13 @@ cover AS (
             AS sign_ins_before,
         bool_or(c.source = 'api_activity' AND c.day BETWEEN b.first_day AND b.last_day) AS calls_now,
         bool_or(c.source = 'api_activity' AND c.day BETWEEN b.previous_first_day AND b.first_day - 1) AS calls_before,
-        bool_or(c.day < b.first_day) AS anything_before
+        bool_or(c.day < b.first_day) AS anything_before,
+        -- people are counted over rows: where rows of the period were pruned, nobody knows how many there were
+        any_value(b.first_day < k.raw_from) AS users_pruned,
+        any_value(b.previous_first_day < k.raw_from) AS users_before_pruned
     FROM covered_days AS c
     CROSS JOIN bounds AS b
+    CROSS JOIN (SELECT max(raw_from) AS raw_from FROM kept_until) AS k
 ),
 
 -- Apps of the tenant and apps only the logs know (deleted since, or never granted anything here).
@@ -54,9 +58,14 @@ usage AS (
         CASE WHEN v.calls_now AND coalesce(t.calls, 0) = 0 THEN 0 ELSE t.bytes_returned END AS bytes_returned,
         CASE WHEN v.calls_before AND coalesce(t.calls_previous, 0) = 0 THEN 0 ELSE t.bytes_previous END
             AS bytes_previous,
-        coalesce(nullif(t.users, 0), CASE WHEN v.sign_ins_now OR v.calls_now THEN 0 END) AS users,
-        coalesce(nullif(t.users_previous, 0), CASE WHEN v.sign_ins_before OR v.calls_before THEN 0 END)
-            AS users_previous,
+        CASE
+            WHEN v.users_pruned THEN NULL
+            ELSE coalesce(nullif(t.users, 0), CASE WHEN v.sign_ins_now OR v.calls_now THEN 0 END)
+        END AS users,
+        CASE
+            WHEN v.users_before_pruned THEN NULL
+            ELSE coalesce(nullif(t.users_previous, 0), CASE WHEN v.sign_ins_before OR v.calls_before THEN 0 END)
+        END AS users_previous,
         coalesce(t.services, CAST([] AS VARCHAR[])) AS services,
         t.first_seen,
         t.last_seen,

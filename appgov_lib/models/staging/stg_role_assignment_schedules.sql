@@ -1,0 +1,35 @@
+-- grain: instance of a role assignment
+-- source: Graph /roleManagement/directory/roleAssignmentScheduleInstances
+SELECT
+    -- opaque and case-sensitive: never folded
+    filled(id) AS schedule_instance_id,
+    guid("principalId") AS principal_id,
+    guid("roleDefinitionId") AS role_definition_id,
+    filled(coalesce("directoryScopeId", "appScopeId")) AS scope,
+    -- Activated: somebody eligible switched the role on; Assigned: it is held without that
+    filled("assignmentType") AS assignment_type,
+    filled("memberType") AS member_type,
+    to_utc("startDateTime") AS starts_at,
+    to_utc("endDateTime") AS ends_at,
+    filled("roleAssignmentOriginId") AS assignment_id,
+    filled("roleAssignmentScheduleId") AS schedule_id
+FROM read_json($role_assignment_schedules,
+    format = 'newline_delimited', records = true, ignore_errors = true, columns = {
+    id: 'VARCHAR',
+    "principalId": 'VARCHAR',
+    "roleDefinitionId": 'VARCHAR',
+    "directoryScopeId": 'VARCHAR',
+    "appScopeId": 'VARCHAR',
+    "assignmentType": 'VARCHAR',
+    "memberType": 'VARCHAR',
+    "startDateTime": 'VARCHAR',
+    "endDateTime": 'VARCHAR',
+    "roleAssignmentOriginId": 'VARCHAR',
+    "roleAssignmentScheduleId": 'VARCHAR'
+})
+WHERE filled(id) IS NOT NULL
+QUALIFY row_number() OVER (
+    PARTITION BY id
+    ORDER BY "principalId", "roleDefinitionId", "startDateTime", "endDateTime"
+) = 1
+ORDER BY schedule_instance_id

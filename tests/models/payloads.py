@@ -1,0 +1,49 @@
+"""Payloads of the catalogue's sources: what the service sends, and the rows that must come of it.
+
+`tests/fixtures/graph/<source>.json` holds `value` (records, written for these tests in the service's shape), `rows`
+(what the table that reads the source's bucket must hold) and, where that table reads other buckets too, `beside`.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from conftest import Bench
+
+from appgov_lib.extract.sources import load_sources
+from appgov_lib.store.models import load_models
+
+FOLDER = Path(__file__).parent.parent / "fixtures" / "graph"
+NEEDED = {"stg_app_role_assignments": ["stg_service_principals", "permission_definitions"]}
+"""Tables made before the one that is tried, from the same records."""
+
+
+def readers(source: str) -> list[str]:
+    """Names of the tables that read the bucket of a source."""
+    bucket = f"read_json(${load_sources()[source].bucket},"
+    objects = f"read_ndjson_objects(${load_sources()[source].bucket},"
+    texts = {model.name: model.path.read_text(encoding="utf-8") for model in load_models()}
+    return [name for name, text in texts.items() if bucket in text or objects in text]
+
+
+def plain(value: object, kind: str) -> Any:
+    """A value of a table as JSON has it: times as ISO text, JSON columns as what they hold."""
+    if kind == "JSON":
+        return None if value is None else json.loads(str(value))
+    return value.isoformat() if isinstance(value, date | datetime) else value
+
+
+def typed_rows(bench: Bench, source: str, payload: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the table that reads a source, made from its payload."""
+    table = readers(source)[0]
+    bench.raw(load_sources()[source].bucket, payload["value"])
+    for other, records in payload.get("beside", {}).items():
+        bench.raw(load_sources()[other].bucket, records)
+    for needed in NEEDED.get(table, []):
+        bench.run(needed)
+    rows = bench.run(table)
+    kinds = {row["column_name"]: row["column_type"] for row in bench.rows(f"DESCRIBE {table}")}
+    return [{column: plain(value, kinds[column]) for column, value in row.items()} for row in rows]
