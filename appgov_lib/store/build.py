@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import date
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from appgov_lib.store.inputs import (
     group_imports,
     import_spans,
 )
+from appgov_lib.store.kept import Ledger, fill, folders, read_ledger
 from appgov_lib.store.models import PACKAGE, Model, insert_rows, load_models, prepare, run_model
 from appgov_lib.store.warehouse import Build
 
@@ -63,21 +64,23 @@ def build(settings: Settings, as_of: date, days: int = 7, progress: Progress | N
             f"There is no data for the tenant {settings.tenant!r} in {settings.raw_dir}; "
             "run `appgov extract` or `appgov import` first."
         )
-    files = choose_files(snapshots, load_sources())
+    ledger = read_ledger(settings)
+    files = choose_files(ledger.remaining(snapshots), load_sources())
     gone = missing_files(files)
     if gone:
         raise ConfigError(
             f"The raw file {gone[0]} is missing; move its snapshot folder away and extract or import again."
         )
-    build_id = make_build_id(as_of, days, snapshots)
+    build_id = make_build_id(as_of, days, snapshots, ledger)
     models = load_models()
-    with Build(settings, build_id, readable=(settings.raw_dir, PACKAGE)) as target:
+    with Build(settings, build_id, readable=(settings.raw_dir, PACKAGE, *folders(settings))) as target:
         con = target.con
         prepare(con)
+        fill(con, settings, snapshots, ledger)
         for model in (model for model in models if model.layer == "staging"):
             tell(model.name)
             _run(con, model, files, as_of, days)
-        _write_coverage(con, snapshots)
+        _write_coverage(con, snapshots, ledger)
         for model in (model for model in models if model.layer == "mart"):
             tell(model.name)
             _run(con, model, files, as_of, days)
@@ -97,9 +100,12 @@ def build(settings: Settings, as_of: date, days: int = 7, progress: Progress | N
     )
 
 
-def make_build_id(as_of: date, days: int, snapshots: list[Snapshot]) -> str:
-    """Name a build after what goes into it: the as-of date and a hash over period, version and snapshots."""
-    text = "\n".join([as_of.isoformat(), str(days), __version__, *(snapshot.snapshot_id for snapshot in snapshots)])
+def make_build_id(as_of: date, days: int, snapshots: list[Snapshot], ledger: Ledger | None = None) -> str:
+    """Name a build after what goes into it: as-of date and a hash over period, version, snapshots, pruned files."""
+    parts = [as_of.isoformat(), str(days), __version__, *(snapshot.snapshot_id for snapshot in snapshots)]
+    for name, paths in sorted((ledger.dropped if ledger else {}).items()):
+        parts += [f"without {name}/{path}" for path in sorted(paths)]
+    text = "\n".join(parts)
     return f"{as_of:%Y%m%d}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
@@ -117,16 +123,18 @@ def _run(con: duckdb.DuckDBPyConnection, model: Model, files: Mapping[str, list[
         raise
 
 
-def _write_coverage(con: duckdb.DuckDBPyConnection, snapshots: list[Snapshot]) -> None:
-    """Create coverage, covered_days and rejected_records from the manifests."""
+def _write_coverage(con: duckdb.DuckDBPyConnection, snapshots: list[Snapshot], ledger: Ledger) -> None:
+    """Create coverage, covered_days and rejected_records from the manifests; coverage is that of raw rows."""
 
     def types_in(entry: ImportSpan) -> list[str]:
         """Sign-in types that occur in the span of an imported file."""
         start, end = entry.span or (None, None)
         found = con.execute(
             f"SELECT DISTINCT sign_in_type FROM sign_ins_from_{entry.bucket.removeprefix('sign_ins_')} "
-            "WHERE created_at BETWEEN ? AND ?",
-            [start, end],
+            "WHERE created_at BETWEEN $start AND $end "
+            "UNION SELECT sign_in_type FROM kept_sign_ins_daily "
+            "WHERE day BETWEEN CAST($start AS DATE) AND CAST($end AS DATE) ORDER BY 1",
+            {"start": start, "end": end},
         ).fetchall()
         return [row[0] for row in found]
 
@@ -134,13 +142,11 @@ def _write_coverage(con: duckdb.DuckDBPyConnection, snapshots: list[Snapshot]) -
     imported = group_imports(import_spans(snapshots), types_in)
     con.execute(
         "CREATE OR REPLACE TABLE coverage (source VARCHAR, status VARCHAR, rows BIGINT, from_at TIMESTAMP, "
-        "to_at TIMESTAMP, reason VARCHAR, what_is_lost VARCHAR)"
+        "to_at TIMESTAMP, reason VARCHAR, what_is_lost VARCHAR, optional BOOLEAN, requests BIGINT, "
+        "least_requests BIGINT)"
     )
-    rows = [
-        (c.source, c.status, c.rows, c.from_at, c.to_at, c.reason, c.what_is_lost)
-        for c in coverage_rows(snapshots, sources, imported)
-    ]
-    insert_rows(con, "coverage", rows)
+    coverage = map(ledger.covered, coverage_rows(snapshots, sources, imported))
+    insert_rows(con, "coverage", [astuple(row) for row in coverage])
     con.execute("CREATE OR REPLACE TABLE covered_days (source VARCHAR, day DATE, is_complete BOOLEAN)")
     days = covered_days(snapshots, sources, imported)
     insert_rows(con, "covered_days", days)
@@ -163,7 +169,8 @@ def _check(
     """Check every table, write check_results, and stop the build at the first breach that must not be published."""
     results = [result for model in models for result in check_table(con, model)]
     counts = {(snapshot.folder / file.path): file.rows for snapshot in snapshots for file in _all_files(snapshot)}
-    rows = {bucket: sum(counts[path] for path in paths) for bucket, paths in files.items()}
+    current = {bucket: paths for bucket, paths in files.items() if not bucket.endswith("_history")}
+    rows = {bucket: sum(counts[path] for path in paths) for bucket, paths in current.items()}
     results += reconcile(con, rows)
     write_results(con, results)
     broken = failures(results)

@@ -31,6 +31,12 @@ class Coverage:
     to_at: datetime | None
     reason: str
     what_is_lost: str
+    optional: bool = False
+    """Whether a run reads the source only when it is named, so that its absence is no gap."""
+    requests: int | None = None
+    """HTTP requests of the newest run that read it."""
+    least_requests: int | None = None
+    """Requests that full pages without retries would have needed in that run."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ def span_of(state: SourceState) -> Span | None:
 
 
 def choose_files(snapshots: Iterable[Snapshot], sources: Mapping[str, Source]) -> dict[str, list[Path]]:
-    """Raw files per bucket: all of a log, the best snapshot of a state.
+    """Raw files per bucket: all of a log, the best snapshot of a state, all complete ones under `<bucket>_history`.
 
     For a state the newest complete reading counts, else the newest partial one; a source that ended with nothing
     never hides an older reading.
@@ -66,6 +72,7 @@ def choose_files(snapshots: Iterable[Snapshot], sources: Mapping[str, Source]) -
         if source.kind == "state":
             best = best_snapshot(snapshots, source.name)
             chosen[source.bucket] = best.files(source.bucket) if best else []
+            chosen[f"{source.bucket}_history"] = history_files(snapshots, source)
     for snapshot in snapshots:
         for bucket in snapshot.buckets:
             if bucket not in states:
@@ -81,6 +88,17 @@ def best_snapshot(snapshots: Iterable[Snapshot], source: str) -> Snapshot | None
         if state and state.status in READABLE:
             found[state.status] = snapshot
     return found.get("complete") or found.get("partial")
+
+
+def history_files(snapshots: Iterable[Snapshot], source: Source) -> list[Path]:
+    """The files of every complete reading of a state source, oldest first; a partial list proves nothing gone."""
+    return [
+        path
+        for snapshot in snapshots
+        if snapshot.kind == "extract" and source.name in snapshot.sources
+        if snapshot.sources[source.name].status == "complete"
+        for path in snapshot.files(source.bucket)
+    ]
 
 
 def import_spans(snapshots: Iterable[Snapshot]) -> list[ImportSpan]:
@@ -139,7 +157,8 @@ def _source_row(source: Source, snapshots: list[Snapshot], imported: list[Import
     """The coverage of one catalogue source over all snapshots."""
     readings = [(s, s.sources[source.name]) for s in snapshots if s.kind == "extract" and source.name in s.sources]
     if not readings:
-        status, reason = "not_collected", "this source was not read in any run"
+        status = "not_collected"
+        reason = "this source was not read in any run" if source.default else "optional: read only when it is named"
         used: list[tuple[Snapshot, SourceState]] = []
     else:
         newest = readings[-1][1]
@@ -169,6 +188,9 @@ def _source_row(source: Source, snapshots: list[Snapshot], imported: list[Import
         to_at=max((span[1] for span in spans), default=None),
         reason=reason,
         what_is_lost=source.what_is_lost,
+        optional=not source.default,
+        requests=readings[-1][1].requests if readings else None,
+        least_requests=readings[-1][1].least_requests if readings else None,
     )
 
 

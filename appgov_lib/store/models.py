@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -57,6 +58,19 @@ def load_models(folder: Path = MODELS_DIR) -> list[Model]:
     return [_model(entry, folder) for entry in entries]
 
 
+def needed_models(names: Iterable[str]) -> list[Model]:
+    """The named models and all they are made from, in build order."""
+    models = {model.name: model for model in load_models()}
+    found: set[str] = set()
+    ahead = list(names)
+    while ahead:
+        name = ahead.pop()
+        if name not in found:
+            found.add(name)
+            ahead += set(re.findall(r"\w+", models[name].path.read_text(encoding="utf-8"))) & models.keys()
+    return [model for model in models.values() if model.name in found]
+
+
 def _model(entry: dict[str, Any], folder: Path) -> Model:
     """One entry of the file as a `Model`."""
     place = {"staging": "staging", "mart": "marts"}.get(entry.get("layer", ""))
@@ -74,8 +88,12 @@ def _model(entry: dict[str, Any], folder: Path) -> Model:
 
 
 def prepare(con: duckdb.DuckDBPyConnection) -> None:
-    """Load what models share into `con`: the macros, and each reference table as `ref_<file stem>` (all text)."""
-    con.execute((MODELS_DIR / "macros.sql").read_text(encoding="utf-8"))
+    """Load what models share into `con`: macros, empty tables for the builder, and each reference table.
+
+    A reference table is called `ref_<file stem>`; all its columns are text.
+    """
+    for name in ("macros.sql", "before.sql"):
+        con.execute((MODELS_DIR / name).read_text(encoding="utf-8"))
     for path in sorted(REFERENCE_DIR.glob("*.csv")):
         con.execute(
             f"CREATE OR REPLACE TABLE ref_{path.stem} AS "
