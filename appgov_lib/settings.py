@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from appgov_lib.errors import ConfigError
 
 GLOBAL_ENDPOINT = "https://graph.microsoft.com"
+SIGN_INS = ("default", "secret", "certificate", "managed-identity", "federation", "device-code")
+"""Ways to sign in, as `--sign-in` and APPGOV_SIGN_IN name them; `extract.credentials` says what each needs."""
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 _TENANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -49,14 +51,23 @@ class Settings:
     """Name of the tenant profile; also the folder name under `data/` and `reports/`."""
     endpoint: str = GLOBAL_ENDPOINT
     """Graph address without a trailing slash and without a version."""
+    sign_in: str = "default"
+    """One of `SIGN_INS`."""
 
     @classmethod
     def load(
-        cls, tenant: str | None = None, home: Path | str | None = None, env: Mapping[str, str] | None = None
+        cls,
+        tenant: str | None = None,
+        home: Path | str | None = None,
+        env: Mapping[str, str] | None = None,
+        *,
+        endpoint: str | None = None,
+        sign_in: str | None = None,
     ) -> Settings:
-        """Read `APPGOV_HOME`, `APPGOV_TENANT` and `APPGOV_GRAPH_ENDPOINT`; arguments win over the environment.
+        """Read `APPGOV_HOME`, `APPGOV_TENANT`, `APPGOV_GRAPH_ENDPOINT` and `APPGOV_SIGN_IN`; arguments win over them.
 
-        Raises `ConfigError` for a tenant name that could leave its folder or an endpoint that is not safe.
+        Raises `ConfigError` for a tenant name that could leave its folder, an endpoint that is not safe, or a sign-in
+        there is not.
         """
         env = os.environ if env is None else env
         name = tenant or env.get("APPGOV_TENANT") or "sample"
@@ -65,8 +76,11 @@ class Settings:
                 f"The tenant name {name!r} cannot be used as a folder name; use letters, digits, '.', '_' and '-'."
             )
         folder = Path(home or env.get("APPGOV_HOME") or Path.cwd()).expanduser().resolve()
-        endpoint = check_endpoint(env.get("APPGOV_GRAPH_ENDPOINT") or GLOBAL_ENDPOINT)
-        return cls(home=folder, tenant=name, endpoint=endpoint)
+        graph = check_endpoint(endpoint or env.get("APPGOV_GRAPH_ENDPOINT") or GLOBAL_ENDPOINT)
+        way = sign_in or env.get("APPGOV_SIGN_IN") or "default"
+        if way not in SIGN_INS:
+            raise ConfigError(f"The sign-in {way!r} is not known; --sign-in and APPGOV_SIGN_IN take {_or(SIGN_INS)}.")
+        return cls(home=folder, tenant=name, endpoint=graph, sign_in=way)
 
     @property
     def data_dir(self) -> Path:
@@ -87,6 +101,11 @@ class Settings:
     def reports_dir(self) -> Path:
         """One folder per as-of date, and `latest`."""
         return self.home / "reports" / self.tenant
+
+
+def _or(words: tuple[str, ...]) -> str:
+    """`a, b or c`."""
+    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def private_dir(path: Path) -> Path:

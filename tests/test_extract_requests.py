@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-from conftest import SHARED
 
 from appgov_lib.extract.credentials import ReadyToken
 from appgov_lib.extract.run import extract
@@ -18,6 +17,7 @@ from appgov_lib.extract.sources import load_sources
 from appgov_lib.sample import running
 from appgov_lib.settings import Settings
 
+SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 NOT_IN_THE_SLICES = {
     "/identity/conditionalAccess/policies",
     "/directory/recommendations",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from appgov_lib.errors import ConfigError
+from appgov_lib.settings import GLOBAL_ENDPOINT
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Cloud:
 CLOUDS: dict[str, Cloud] = {
     cloud.name: cloud
     for cloud in (
-        Cloud("global", "https://graph.microsoft.com", "login.microsoftonline.com", "AzureCloud", "Global"),
+        Cloud("global", GLOBAL_ENDPOINT, "login.microsoftonline.com", "AzureCloud", "Global"),
         Cloud("usgov-l4", "https://graph.microsoft.us", "login.microsoftonline.us", "AzureUSGovernment", "USGov"),
         Cloud(
             "usgov-l5", "https://dod-graph.microsoft.us", "login.microsoftonline.us", "AzureUSGovernment", "USGovDoD"

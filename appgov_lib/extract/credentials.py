@@ -1,20 +1,43 @@
-"""Which credential speaks for us: azure-identity's own chain, or a ready token for a loopback server."""
+"""Which credential speaks for us: one of azure-identity's, or a ready token for a loopback server.
+
+The way is chosen by `--sign-in` or APPGOV_SIGN_IN; `default` leaves it to azure-identity's own chain and variables.
+Values of the variables go to azure-identity and nowhere else: no message, log line or repr of ours holds one.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from appgov_lib.errors import ConfigError, SignInError
+from appgov_lib.extract.clouds import GLOBAL, authority_for
+from appgov_lib.extract.device_code import InThread, show_code
+from appgov_lib.extract.sign_in_errors import explain_sign_in as explain_sign_in
+from appgov_lib.extract.sign_in_errors import unreachable
 from appgov_lib.settings import Settings, is_loopback
 
 NEVER = 2**33
 """Seconds since 1970, in the year 2242."""
+_APP = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID")
+NEEDS: Mapping[str, tuple[str, ...]] = {
+    "default": (),
+    "secret": (*_APP, "AZURE_CLIENT_SECRET"),
+    "certificate": (*_APP, "AZURE_CLIENT_CERTIFICATE_PATH"),
+    "managed-identity": (),
+    "federation": (*_APP, "AZURE_FEDERATED_TOKEN_FILE"),
+    "device-code": _APP,
+}
+"""Variables each way cannot do without. AZURE_CLIENT_CERTIFICATE_PASSWORD is used when the file is encrypted, and
+AZURE_CLIENT_ID chooses a user-assigned managed identity."""
 
 
 class ReadyToken:
     """A bearer token used as it is, never renewed."""
+
+    way = "ready-token"
 
     def __init__(self, token: str) -> None:
         """Keep `token` in memory; it is never written or shown."""
@@ -41,12 +64,41 @@ class ReadyToken:
         """Nothing to end."""
 
 
-def credential_for(settings: Settings, env: Mapping[str, str] | None = None) -> Any:
-    """The asynchronous credential for `settings`.
+class SignIn:
+    """An azure-identity credential whose failures are sentences of ours; `way` is one of `settings.SIGN_INS`."""
 
-    `APPGOV_ACCESS_TOKEN` is taken only when the endpoint is a loopback address (`ConfigError` otherwise); in every
-    other case azure-identity's DefaultAzureCredential reads its own variables (service principal with secret or
-    certificate, workload federation, managed identity, developer sign-in).
+    def __init__(self, way: str, inner: Any) -> None:
+        """`inner` has azure-core's asynchronous `get_token` and `close`."""
+        self.way, self._inner = way, inner
+
+    def __repr__(self) -> str:
+        """Say which way without anything it was made from."""
+        return f"SignIn({self.way!r})"
+
+    async def get_token(self, *scopes: str, **options: Any) -> Any:
+        """A token for `scopes`, renewed when it is near its end; raises `SignInError` when there is none."""
+        from azure.core.exceptions import AzureError, ClientAuthenticationError
+
+        try:
+            return await self._inner.get_token(*scopes, **options)
+        except ClientAuthenticationError as error:
+            raise explain_sign_in(error, self.way) from None
+        except AzureError as error:
+            raise unreachable(type(error).__name__) from None
+        except (OSError, ValueError, KeyError) as error:  # a token file that went away, an answer without a token
+            raise SignInError(f"Sign-in failed: {type(error).__name__} while asking for a token.") from None
+
+    async def close(self) -> None:
+        """Close the connections to the sign-in service."""
+        await self._inner.close()
+
+
+def credential_for(settings: Settings, env: Mapping[str, str] | None = None) -> Any:
+    """The asynchronous credential for `settings`: its `sign_in` way, in the cloud its endpoint belongs to.
+
+    `APPGOV_ACCESS_TOKEN` is taken only when the endpoint is a loopback address. Raises `ConfigError` for a token
+    set for any other endpoint, a variable that the chosen way needs and is not set, a file that cannot be used, or
+    an authority of another cloud; `SignInError` when a loopback server's token is missing.
     """
     env = os.environ if env is None else env
     token = env.get("APPGOV_ACCESS_TOKEN", "")
@@ -61,28 +113,102 @@ def credential_for(settings: Settings, env: Mapping[str, str] | None = None) -> 
         raise SignInError(
             f"No token for the loopback server {settings.endpoint}: set APPGOV_ACCESS_TOKEN to the one it printed."
         )
+    way = settings.sign_in
+    missing = [name for name in NEEDS[way] if not env.get(name)]
+    if missing:
+        raise ConfigError(f"Sign-in by {way} needs {missing[0]}, which is not set.")
+    tenant = env.get("AZURE_TENANT_ID", "")
+    if NEEDS[way] and not re.fullmatch(r"[A-Za-z0-9.-]+", tenant):
+        raise ConfigError("AZURE_TENANT_ID is neither a tenant id nor a domain name.")
+    authority = authority_for(settings.endpoint, env.get("AZURE_AUTHORITY_HOST", ""))
+    return SignIn(way, _MAKERS[way](env, authority))
+
+
+def _default(env: Mapping[str, str], authority: str) -> Any:
+    """azure-identity's chain: its variables, workload federation, managed identity, developer sign-in."""
     from azure.identity.aio import DefaultAzureCredential
 
-    return DefaultAzureCredential(exclude_interactive_browser_credential=True)
+    alone = _complete(env, "federation") and not (_complete(env, "secret") or _complete(env, "certificate"))
+    if alone and authority != GLOBAL.authority and not env.get("AZURE_AUTHORITY_HOST"):
+        # The chain does not hand its authority on to federation (azure-identity 1.27): it would ask the global cloud.
+        return _federation(env, authority)
+    return DefaultAzureCredential(authority=authority)
 
 
-def explain_sign_in(error: Exception) -> SignInError:
-    """Turn azure-identity's many-line failure into one sentence that says what to do."""
-    text = str(error)
-    if "AADSTS90002" in text or "AADSTS900023" in text:
-        what = "the tenant in AZURE_TENANT_ID does not exist; check the id or domain"
-    elif "AADSTS700016" in text:
-        what = "the app in AZURE_CLIENT_ID is not known in that tenant; check both ids"
-    elif "AADSTS7000222" in text:
-        what = "the client secret has expired; create a new one and update AZURE_CLIENT_SECRET"
-    elif "AADSTS7000215" in text:
-        what = "the client secret is wrong; AZURE_CLIENT_SECRET takes the secret's value, not its id"
-    elif "AADSTS" in text:
-        code = text[text.index("AADSTS") :].split(":", 1)[0][:16]
-        what = f"Entra ID refused with {code}; look the code up at https://login.microsoftonline.com/error"
-    else:
-        what = (
-            "no credential was found; set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET "
-            "(or a certificate path), or sign in with `az login`"
+def _complete(env: Mapping[str, str], way: str) -> bool:
+    """Whether everything `way` needs is set."""
+    return all(env.get(name) for name in NEEDS[way])
+
+
+def _secret(env: Mapping[str, str], authority: str) -> Any:
+    """A service principal with a client secret."""
+    from azure.identity.aio import ClientSecretCredential
+
+    return ClientSecretCredential(
+        env["AZURE_TENANT_ID"], env["AZURE_CLIENT_ID"], env["AZURE_CLIENT_SECRET"], authority=authority
+    )
+
+
+def _certificate(env: Mapping[str, str], authority: str) -> Any:
+    """A service principal with a certificate and its RSA key, PEM or PKCS#12, with or without a password."""
+    from azure.identity.aio import CertificateCredential
+
+    path = _readable("AZURE_CLIENT_CERTIFICATE_PATH", env)
+    password = env.get("AZURE_CLIENT_CERTIFICATE_PASSWORD") or None
+    try:
+        return CertificateCredential(
+            env["AZURE_TENANT_ID"], env["AZURE_CLIENT_ID"], path, password=password, authority=authority
         )
-    return SignInError(f"Sign-in failed: {what}.")
+    except (ValueError, TypeError):  # TypeError: an encrypted key and no password
+        raise ConfigError(
+            f"The certificate in AZURE_CLIENT_CERTIFICATE_PATH ({path}) cannot be used: it must hold the certificate "
+            "and its RSA private key, as PEM or PKCS#12, and AZURE_CLIENT_CERTIFICATE_PASSWORD must open it."
+        ) from None
+
+
+def _managed_identity(env: Mapping[str, str], authority: str) -> Any:
+    """The identity of the machine; it lives in one cloud, so `authority` says nothing to it."""
+    from azure.identity.aio import ManagedIdentityCredential
+
+    return ManagedIdentityCredential(client_id=env.get("AZURE_CLIENT_ID") or None)
+
+
+def _federation(env: Mapping[str, str], authority: str) -> Any:
+    """A service principal that shows a token of another issuer (Kubernetes, a pipeline), read anew at each renewal."""
+    from azure.identity.aio import WorkloadIdentityCredential
+
+    return WorkloadIdentityCredential(
+        tenant_id=env["AZURE_TENANT_ID"],
+        client_id=env["AZURE_CLIENT_ID"],
+        token_file_path=_readable("AZURE_FEDERATED_TOKEN_FILE", env),
+        authority=authority,
+    )
+
+
+def _device_code(env: Mapping[str, str], authority: str) -> Any:
+    """A person who enters a code in a browser elsewhere; the app acts with their rights."""
+    from azure.identity import DeviceCodeCredential
+
+    return InThread(
+        DeviceCodeCredential(
+            env["AZURE_CLIENT_ID"], tenant_id=env["AZURE_TENANT_ID"], authority=authority, prompt_callback=show_code
+        )
+    )
+
+
+def _readable(name: str, env: Mapping[str, str]) -> str:
+    """The path in the variable `name`, which must be a file this user can read."""
+    path = Path(env[name])
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise ConfigError(f"{name} is {str(path)!r}, which is not a file that can be read.")
+    return str(path)
+
+
+_MAKERS: Mapping[str, Callable[[Mapping[str, str], str], Any]] = {
+    "default": _default,
+    "secret": _secret,
+    "certificate": _certificate,
+    "managed-identity": _managed_identity,
+    "federation": _federation,
+    "device-code": _device_code,
+}

@@ -19,6 +19,7 @@ import msgspec
 from appgov_lib.extract.graph import MAX_ATTEMPTS, RETRY_STATUS, GraphClient, GraphError, Page, error_of, retry_after
 from appgov_lib.extract.snapshot import SnapshotWriter, iso
 from appgov_lib.extract.sources import HUNTING_ROW_CAP, Source, Window
+from appgov_lib.settings import is_loopback
 
 EXPAND_CAP = 20
 """Objects `$expand` returns per record at most (Graph reference); as many may have been cut."""
@@ -294,7 +295,7 @@ class Walker:
             query, _ = await ask("GET", f"{url}/{query_id}")
             if query.status in ("succeeded", "failed", "cancelled"):
                 break
-            await self.client.sleep(POLL_SECONDS)
+            await self.client.sleep(0.1 if is_loopback(self.client.endpoint) else POLL_SECONDS)
         if query.status != "succeeded":
             raise GraphError(0, "AuditSearch", f"the search ended as {query.status or 'unknown'}, not as succeeded")
         await self.pages(source, chain, f"{url}/{query_id}/records?$top={source.page_size}")
