@@ -242,3 +242,11 @@ def totals(**values: Any) -> None:
         value = values[name].fetchall()[0][0] if hasattr(values[name], "fetchall") else values[name]
         text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
         print(f"{name.replace('_', ' '):<{width}}  {text}")
+
+
+def totals_by(relation: Any) -> None:
+    """Print the rows of a small ordered query as aligned plain text, for a check cell."""
+    rows = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in relation.fetchall()]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

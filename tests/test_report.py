@@ -56,7 +56,7 @@ def facts_of(**more: Any) -> Facts:
         "period": PERIOD,
         "tenant": {"display_name": "Northwind", "default_domain": "northwind.example", "tenant_id": "t"},
         "run": {"appgov_version": "0.1.0", "build_id": "b", "data_read_at": "2026-11-16T00:00:00Z"},
-        "coverage": [c | {"reason": "", "what_is_lost": "much"} for c in coverage],
+        "coverage": [c | {"reason": "", "what_is_lost": "much", "optional": False} for c in coverage],
         "covered_days": dict.fromkeys(LOG_SOURCES, 7),
         "rejected_rows": 0,
         "policies": 11,

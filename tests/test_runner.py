@@ -273,10 +273,10 @@ def test_a_hostile_output_is_inert(tmp_path):
         ran_cell(new_output("display_data", {"text/plain": hostile})),
         ran_cell(new_output("display_data", {"text/markdown": hostile, "application/javascript": "alert(2)"})),
         ran_cell(new_output("error", ename=hostile, evalue=hostile, traceback=[hostile])),
-        ran_cell(new_output("stream", name="stderr", text="warning: /home/somebody")),
+        ran_cell(new_output("stream", name="stderr", text="warning: /srv/somebody")),
     )
     assert "alert(2)" not in page
-    assert "/home/somebody" not in page
+    assert "/srv/somebody" not in page
     assert page.count("<script>alert") == 0
     assert page.count("</script>") == page.count("<script")
 

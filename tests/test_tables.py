@@ -184,3 +184,10 @@ def test_the_content_policy_allows_nothing_from_outside():
         assert "unsafe-eval" not in policy
         assert "'unsafe-inline'" not in policy.split("style-src")[0]
     assert "unsafe-inline" not in policy_of()
+
+
+def test_totals_by_prints_rows_aligned_and_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    tables.totals_by(duckdb.sql("VALUES ('a', 1), ('bbb', 12345)"))
+    assert capsys.readouterr().out == "a    1\nbbb  12,345\n"
+    tables.totals_by(duckdb.sql("SELECT 1 WHERE false"))
+    assert capsys.readouterr().out == ""

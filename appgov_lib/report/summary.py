@@ -132,18 +132,19 @@ def caution(facts: Facts) -> str:
 
 def coverage_line(facts: Facts) -> tuple[str, bool]:
     """Say in one line what was read, and whether anything is missing."""
-    whole = [c for c in facts.coverage if c["status"] == "complete"]
+    asked = [c for c in facts.coverage if not (c["optional"] and c["status"] == "not_collected")]
+    whole = [c for c in asked if c["status"] == "complete"]
     days = [
         f"{name} {facts.covered_days.get(source, 0)} of {facts.period.days} days"
         for source, name in LOGS.items()
         if facts.covered_days.get(source, 0) != facts.period.days
     ]
-    said = f"{len(whole)} of {formats.count(len(facts.coverage), 'source')} read completely"
+    said = f"{len(whole)} of {formats.count(len(asked), 'source')} read completely"
     if not days:
         said += f"; sign-ins and API activity {facts.period.days} of {facts.period.days} days"
     else:
         said += "; " + ", ".join(days)
-    gaps = [c for c in facts.coverage if c["status"] != "complete"]
+    gaps = [c for c in asked if c["status"] != "complete"]
     if gaps:
         named = ", ".join(
             f"{c['source'].replace('_', ' ')} ({c['status'].replace('_', ' ')})" for c in gaps[:SOURCES_NAMED]

@@ -1,0 +1,392 @@
+"""The `appgov` command: verbs in the order of the data flow. The only module that reads the clock or prints results.
+
+Heavy imports are inside the verbs, so that `appgov --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from appgov_lib import __version__
+from appgov_lib.errors import BusyError, ConfigError, ExitCode, WarehouseMissing
+from appgov_lib.extract.clouds import CLOUDS, cloud_named
+from appgov_lib.output import (
+    coverage_code,
+    doctor_done,
+    extract_done,
+    print_frame,
+    print_import,
+    print_json,
+    prune_done,
+    report_done,
+)
+from appgov_lib.settings import SIGN_INS, Settings, private_dir
+from appgov_lib.terminal import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from appgov_lib.progress import Bars
+
+SEVERITIES = ("critical", "high", "medium", "low", "info")
+
+
+def common(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb the options every verb has, and pass it `settings`, `as_json` and `quiet`."""
+
+    @click.option("--tenant", metavar="NAME", help="Tenant profile; default APPGOV_TENANT, else sample.")
+    @click.option("--json", "as_json", is_flag=True, help="Machine-readable result on standard output.")
+    @click.option("--quiet", is_flag=True, help="No progress on standard error.")
+    @functools.wraps(function)
+    def verb(
+        *args: Any, tenant: str | None, cloud: str | None = None, sign_in: str | None = None, **options: Any
+    ) -> Any:
+        """Read the settings, then run the verb."""
+        endpoint = cloud_named(cloud).endpoint if cloud else None
+        return function(*args, settings=Settings.load(tenant=tenant, endpoint=endpoint, sign_in=sign_in), **options)
+
+    return verb
+
+
+cloud_option = click.option(
+    "--cloud", type=click.Choice(tuple(CLOUDS)), help="Microsoft's cloud; default: the one of APPGOV_GRAPH_ENDPOINT."
+)
+
+
+def asks_graph(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb that reads from Graph the options which say where and as whom; `common` takes them in."""
+    way = click.option("--sign-in", type=click.Choice(SIGN_INS), help="How to sign in; default APPGOV_SIGN_IN.")
+    return cloud_option(way(function))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="appgov")
+def cli() -> None:
+    """Open app governance for Microsoft 365: what OAuth apps are granted, use and move, and what to do about it."""
+
+
+@cli.command()
+@common
+@click.option("--full", is_flag=True, help="Read the sample tenant again although it was read before.")
+def demo(settings: Settings, as_json: bool, quiet: bool, full: bool) -> int:
+    """Show the whole product on a sample tenant: extract, build, notebooks, report."""
+    from appgov_lib.demo import run_demo
+
+    with _hold(settings), _bars(quiet) as bars:
+        result = run_demo(settings, full=full, bars=bars)
+    return report_done(result, as_json)
+
+
+@cli.command()
+@common
+@asks_graph
+@click.option("--source", "sources", multiple=True, metavar="NAME", help="Only this source; may be repeated.")
+def doctor(settings: Settings, as_json: bool, quiet: bool, sources: tuple[str, ...]) -> int:
+    """Say who signs in, and per source whether it can be read, why not, and what the report loses without it."""
+    from appgov_lib.extract.doctor import diagnose
+
+    return doctor_done(diagnose(settings, now=_now(), names=sources), as_json)
+
+
+@cli.command(name="setup-script")
+@common
+@cloud_option
+@click.option(
+    "--shell", type=click.Choice(["bash", "powershell"]), default="bash", show_default=True, help="For which shell."
+)
+@click.option("--certificate", is_flag=True, help="Let the script make a certificate for the app to sign in with.")
+@click.option("--name", default="appgov", show_default=True, help="Name of the app.")
+@click.option("--source", "sources", multiple=True, metavar="NAME", help="For this source alone; may be repeated.")
+def setup_script_(
+    settings: Settings, as_json: bool, quiet: bool, shell: str, certificate: bool, name: str, sources: tuple[str, ...]
+) -> int:
+    """Print a script that makes the app registration, with read permissions alone; nothing is run."""
+    from appgov_lib.extract.clouds import GLOBAL, cloud_of
+    from appgov_lib.extract.setup_script import permissions_for, setup_script
+    from appgov_lib.extract.sources import choose_sources
+
+    permissions = permissions_for(tuple(choose_sources(sources)) if sources else None)
+    cloud = cloud_of(settings.endpoint) or GLOBAL
+    text = setup_script(shell, cloud, name=name, certificate=certificate, permissions=permissions)
+    if as_json:
+        print_json(
+            {"shell": shell, "cloud": cloud.name, "permissions": [asdict(p) for p in permissions], "script": text}
+        )
+    else:
+        click.echo(text, nl=False)
+    return ExitCode.DONE
+
+
+@cli.command()
+@common
+@asks_graph
+@click.option("--source", "sources", multiple=True, metavar="NAME", help="Only this source; may be repeated.")
+@click.option("--since", metavar="DATE", help="Start of the logs; default: where the last run ended, less a day.")
+@click.option("--full", is_flag=True, help="Read logs from their beginning although earlier runs read them.")
+def extract(
+    settings: Settings, as_json: bool, quiet: bool, sources: tuple[str, ...], since: str | None, full: bool
+) -> int:
+    """Read the tenant from Microsoft Graph into a new snapshot; continue an interrupted one."""
+    from appgov_lib.as_of import parse_date
+    from appgov_lib.extract.run import extract as run_extract
+
+    start = datetime.combine(parse_date(since, "--since"), datetime.min.time()) if since else None
+    with _hold(settings), _bars(quiet) as bars:
+        snapshot = run_extract(settings, now=_now(), names=sources, since=start, full=full, progress=bars.rows)
+    return extract_done(snapshot, as_json)
+
+
+@cli.command(name="import")
+@common
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+def import_(settings: Settings, as_json: bool, quiet: bool, paths: tuple[str, ...]) -> int:
+    """Take in log exports: files, folders, globs; .json, .ndjson, .csv, each also .gz; told apart by content."""
+    from appgov_lib.imports import import_paths
+
+    with _hold(settings), _bars(quiet) as bars:
+        result = import_paths(paths, settings, now=_now(), progress=bars.step)
+    if as_json:
+        print_json(result.as_dict())
+    else:
+        print_import(result)
+    return ExitCode.PARTIAL if result.rejected_rows else ExitCode.DONE
+
+
+@cli.command()
+@common
+@click.option("--as-of", metavar="DATE", help="Last day of the period; default: the last whole day in the data.")
+@click.option("--days", type=click.IntRange(1, 366), default=7, show_default=True, help="Length of the period.")
+def build(settings: Settings, as_json: bool, quiet: bool, as_of: str | None, days: int) -> int:
+    """Turn the snapshots into the warehouse: staging, marts, anomalies, policies, findings, actions."""
+    from appgov_lib.store.build import build as run_build
+
+    with _hold(settings), _bars(quiet) as bars:
+        result = run_build(settings, _as_of(settings, as_of), days, progress=bars.step)
+    if as_json:
+        print_json({"warehouse": str(result.path), "tables": dict(result.tables), "warnings": list(result.warnings)})
+    else:
+        for warning in result.warnings:
+            click.echo(f"Warning: {clean(warning)}", err=True)
+        click.echo(result.path)
+    return ExitCode.DONE
+
+
+@cli.command()
+@common
+@click.option("--as-of", metavar="DATE", help="Last day of the period; default: the day the warehouse was built for.")
+@click.option("--days", type=click.IntRange(1, 366), default=7, show_default=True, help="Length of the period.")
+@click.option("--only", metavar="NOTEBOOK", help="Run one notebook, e.g. 02_usage.")
+@click.option("--fail-on", type=click.Choice(SEVERITIES), help="Exit with 1 when a finding is at least this severe.")
+def report(
+    settings: Settings, as_json: bool, quiet: bool, as_of: str | None, days: int, only: str | None, fail_on: str | None
+) -> int:
+    """Run the notebooks over the warehouse and write the HTML report."""
+    from appgov_lib.report import build_report
+
+    with _hold(settings), _bars(quiet) as bars:
+        result = build_report(
+            settings, _warehouse_as_of(settings, as_of), days=days, only=only, now=_now(), progress=bars.step
+        )
+    code = report_done(result, as_json)
+    if fail_on and code == ExitCode.DONE and _findings_at(settings, fail_on):
+        return ExitCode.FINDINGS
+    return code
+
+
+@cli.command()
+@common
+@asks_graph
+@click.option("--fail-on", type=click.Choice(SEVERITIES), help="Exit with 1 when a finding is at least this severe.")
+def weekly(settings: Settings, as_json: bool, quiet: bool, fail_on: str | None) -> int:
+    """Extract, build and report for the last complete week (Monday to Sunday, UTC); safe to run twice."""
+    from appgov_lib.as_of import last_week
+    from appgov_lib.extract.run import extract as run_extract
+    from appgov_lib.report import build_report
+    from appgov_lib.store import retention
+    from appgov_lib.store.build import build as run_build
+
+    retention.configured_days()  # a setting that is wrong is told before hours of reading
+    now = _now()
+    as_of = last_week(now.date())
+    with _hold(settings), _bars(quiet) as bars:
+        snapshot = run_extract(settings, now=now, progress=bars.rows)
+        run_build(settings, as_of, progress=bars.step)
+        result = build_report(settings, as_of, now=now, progress=bars.step)
+        retention.prune_as_set(settings, now)
+    code = report_done(result, as_json) or coverage_code(snapshot)
+    if fail_on and code == ExitCode.DONE and _findings_at(settings, fail_on):
+        return ExitCode.FINDINGS
+    return code
+
+
+@cli.command()
+@common
+@click.option("--keep-days", type=int, help="Days of raw rows to keep; default APPGOV_RETENTION_DAYS, else all.")
+@click.option("--dry-run", is_flag=True, help="Say what would go and change nothing.")
+def prune(settings: Settings, as_json: bool, quiet: bool, keep_days: int | None, dry_run: bool) -> int:
+    """Remove raw rows older than the retention; daily sums, last uses and history stay."""
+    from appgov_lib.store import retention
+
+    with _hold(settings):
+        days = retention.configured_days() if keep_days is None else keep_days
+        result = retention.prune(settings, days, _now(), dry_run) if days is not None else None
+    return prune_done(result, dry_run, as_json)
+
+
+@cli.group()
+def policies() -> None:
+    """The policies: list them, or see what one finds."""
+
+
+@policies.command(name="list")
+@common
+def policies_list(settings: Settings, as_json: bool, quiet: bool) -> int:
+    """Every policy with severity, status and what it finds."""
+    from appgov_lib.detect import policies_table
+
+    return print_frame(policies_table(), as_json)
+
+
+@policies.command(name="test")
+@common
+@click.argument("policy_id")
+def policies_test(settings: Settings, as_json: bool, quiet: bool, policy_id: str) -> int:
+    """What POLICY_ID finds in the current warehouse; nothing is stored."""
+    from appgov_lib.detect import test_policy
+
+    as_of = _warehouse_as_of(settings, None)
+    with _warehouse(settings) as con:
+        return print_frame(test_policy(con, policy_id, as_of), as_json)
+
+
+@cli.group()
+def actions() -> None:
+    """The action plan: recommended changes, none of which this command carries out."""
+
+
+@actions.command(name="list")
+@common
+def actions_list(settings: Settings, as_json: bool, quiet: bool) -> int:
+    """The action plan in order of priority."""
+    with _warehouse(settings) as con:
+        frame = con.sql(
+            "SELECT priority, action_id, display_name, title, disposition, permission_needed "
+            "FROM remediation_actions ORDER BY priority"
+        ).df()
+    return print_frame(frame, as_json)
+
+
+@actions.command(name="show")
+@common
+@click.argument("action_id")
+def actions_show(settings: Settings, as_json: bool, quiet: bool, action_id: str) -> int:
+    """One action in full: request, undo, why, how to verify."""
+    with _warehouse(settings) as con:
+        frame = con.execute("SELECT * FROM remediation_actions WHERE action_id = ?", [action_id]).df()
+    if frame.empty:
+        raise ConfigError(f"There is no action {action_id!r} in the plan; `appgov actions list` shows the ids.")
+    record = json.loads(frame.to_json(orient="records", date_format="iso"))[0]
+    if as_json:
+        print_json(record)
+    else:
+        for key, value in record.items():
+            click.echo(f"{key + ':':<20} {clean(value)}")
+    return ExitCode.DONE
+
+
+@cli.command()
+@common
+@click.argument("what", type=click.Choice(["warehouse", "report", "raw"]), default="warehouse")
+def path(settings: Settings, as_json: bool, quiet: bool, what: str) -> int:
+    """Print where the current warehouse, report or raw data is."""
+    from appgov_lib.store.warehouse import current_path
+
+    places: dict[str, Callable[[], Path]] = {
+        "warehouse": lambda: current_path(settings),
+        "report": lambda: settings.reports_dir / "latest",
+        "raw": lambda: settings.raw_dir,
+    }
+    place = places[what]()
+    if not place.exists():
+        raise WarehouseMissing(f"There is no {what} for tenant {settings.tenant} in {settings.home} yet.")
+    print_json({what: str(place.resolve())}) if as_json else click.echo(place.resolve())
+    return ExitCode.DONE
+
+
+def _now() -> datetime:
+    """The only look at the clock: UTC, whole seconds, without zone."""
+    return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+
+
+def _as_of(settings: Settings, text: str | None) -> date:
+    """The day given, else the last whole day in the data."""
+    from appgov_lib.as_of import default_as_of, parse_date
+    from appgov_lib.extract.snapshot import read_snapshots
+
+    return parse_date(text, "--as-of") if text else default_as_of(read_snapshots(settings.raw_dir))
+
+
+def _warehouse_as_of(settings: Settings, text: str | None) -> date:
+    """The day given, else the one the current warehouse was built for."""
+    from appgov_lib.as_of import parse_date
+
+    if text:
+        return parse_date(text, "--as-of")
+    with _warehouse(settings) as con:
+        found = con.execute("SELECT value FROM run_info WHERE key = 'as_of'").fetchone()
+    return parse_date(str(found[0])[:10] if found else "", "run_info.as_of")
+
+
+@contextmanager
+def _warehouse(settings: Settings) -> Iterator[Any]:
+    """The current warehouse, read-only, closed again afterwards."""
+    from appgov_lib.store.warehouse import connect
+
+    con = connect(tenant=settings.tenant, home=settings.home)
+    try:
+        yield con
+    finally:
+        con.close()
+
+
+@contextmanager
+def _hold(settings: Settings) -> Iterator[None]:
+    """Hold the tenant for one run; `BusyError` when another process has it."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(private_dir(settings.data_dir) / ".run.lock", timeout=0, mode=0o600)
+    try:
+        with lock:
+            yield
+    except Timeout:
+        raise BusyError(
+            f"Another appgov run holds tenant {settings.tenant} in {settings.home}; wait for it to end."
+        ) from None
+
+
+@contextmanager
+def _bars(quiet: bool) -> Iterator[Bars]:
+    """Progress on standard error."""
+    from appgov_lib.progress import Bars
+
+    with Bars(quiet) as bars:
+        yield bars
+
+
+def _findings_at(settings: Settings, severity: str) -> int:
+    """Number of open findings at `severity` or above."""
+    wanted = list(SEVERITIES[: SEVERITIES.index(severity) + 1])
+    with _warehouse(settings) as con:
+        query = (
+            "SELECT count(*) FROM findings WHERE state IN ('new', 'open', 'returned') AND list_contains(?, severity)"
+        )
+        return int(con.execute(query, [wanted]).fetchone()[0])

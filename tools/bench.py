@@ -1,0 +1,126 @@
+"""`make bench`: what the parts cost, beside what a plain way of doing the same costs, all in one run.
+
+Every row is a process of its own, so its time holds start-up and imports and its peak memory is its own. Machines are
+noisy: read the ratios, not the seconds. Sizes are options, so that a first look takes a minute:
+
+    .venv/bin/python tools/bench.py --objects 20000
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+WAYS = HERE / "bench_ways.py"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured process."""
+
+    name: str
+    items: int
+    seconds: float
+    peak_mb: float
+
+    @property
+    def rate(self) -> float:
+        """Items per second."""
+        return self.items / self.seconds
+
+
+def measure(name: str, items: int, arguments: list[str], env: dict[str, str] | None = None) -> Row:
+    """Run `arguments` as a process; its wall time and its peak resident memory in MB (0 where the system hides it)."""
+    started = time.perf_counter()
+    process = subprocess.Popen(arguments, env={**os.environ, **(env or {})}, stdout=subprocess.DEVNULL)  # noqa: S603
+    if hasattr(os, "wait4"):
+        _, status, usage = os.wait4(process.pid, 0)
+        code, peak = os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024
+        process.returncode = code
+    else:
+        code, peak = process.wait(), 0.0
+    if code:
+        raise SystemExit(f"{name} failed with exit code {code}.")
+    return Row(name, items, time.perf_counter() - started, peak)
+
+
+def median(name: str, runs: int, once: Callable[[], Row]) -> Row:
+    """The run in the middle by time."""
+    rows = sorted((once() for _ in range(runs)), key=lambda row: row.seconds)
+    print(f"  {name}: {', '.join(f'{row.seconds:.1f} s' for row in rows)}", file=sys.stderr)
+    return rows[len(rows) // 2]
+
+
+def extraction(objects: int, model_objects: int, runs: int) -> list[Row]:
+    """Service principals from the same loopback server into DuckDB: ours, bare httpx, SDK models into pandas."""
+    from appgov_lib.sample import running
+
+    rows = []
+    with tempfile.TemporaryDirectory() as folder, running(service_principals=objects, activity=0.0001) as tenant:
+        address = [tenant.endpoint, tenant.token]
+
+        def way(name: str, count: int) -> Row:
+            place = Path(folder) / name
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir()
+            return measure(name, count, [sys.executable, str(WAYS), name, *address, str(place), str(count)])
+
+        for name, count, times in (("appgov", objects, runs), ("httpx", objects, runs), ("models", model_objects, 1)):
+            rows.append(median(name, times, lambda name=name, count=count: way(name, count)))  # type: ignore[misc]
+    return rows
+
+
+def pipeline() -> list[Row]:
+    """The verbs on the sample tenant, and the smallest one."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        env = {"APPGOV_HOME": folder}
+        verb = [sys.executable, "-m", "appgov_lib"]
+        rows.append(median("appgov --help", 5, lambda: measure("appgov --help", 1, [*verb, "--help"], env)))
+        rows.append(measure("appgov demo", 1, [*verb, "demo", "--quiet"], env))
+        rows.append(measure("appgov build", 1, [*verb, "build", "--quiet"], env))
+        rows.append(measure("appgov report", 1, [*verb, "report", "--quiet"], env))
+    return rows
+
+
+def table(rows: list[Row], base: str = "") -> str:
+    """The rows as Markdown; with `base`, how many times that row's rate each one reaches."""
+    reference = next((row.rate for row in rows if row.name == base), None)
+    head = ["way", "items", "seconds", "items/s", "peak MB"] + ([f"times {base}"] if reference else [])
+    lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
+    for row in rows:
+        cells = [row.name, f"{row.items:,}", f"{row.seconds:.2f}", f"{row.rate:,.1f}", f"{row.peak_mb:.0f}"]
+        lines.append("| " + " | ".join(cells + ([f"{row.rate / reference:.2f}"] if reference else [])) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the benchmarks asked for and print their tables."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--objects", type=int, default=110_000, help="service principals to extract")
+    options.add_argument("--model-objects", type=int, default=1_500, help="of them through SDK models (slow)")
+    options.add_argument("--runs", type=int, default=3, help="runs of each fast way; the median is shown")
+    options.add_argument("--only", choices=("extraction", "pipeline"), help="one table")
+    chosen = options.parse_args()
+    print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    if chosen.only in (None, "extraction"):
+        print("Service principals over HTTP into DuckDB (items are objects)\n")
+        rows = extraction(chosen.objects, min(chosen.model_objects, chosen.objects), chosen.runs)
+        print(table(rows, base="models"), "\n")
+    if chosen.only in (None, "pipeline"):
+        print("The verbs on the sample tenant\n")
+        print(table(pipeline()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""Write docs/reference/ from the code: commands, models, policies, sources, permissions needed.
+
+`make docs` writes the pages; `--check` compares them and says which are stale, so that nobody edits them by hand.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "appgov_lib"
+REFERENCE = ROOT / "docs" / "reference"
+WRITTEN = "<!-- Written by `make docs`; edit the code it names instead. -->"
+
+
+def cell(value: object) -> str:
+    """Text for a cell of a Markdown table: one line, no bar that would end the cell."""
+    return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A Markdown table."""
+    names = list(header)
+    lines = [names, ["---"] * len(names), *([cell(value) for value in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def code(names: Iterable[str]) -> str:
+    """Names in code spans, separated by commas; a dash when there are none."""
+    return ", ".join(f"`{name}`" for name in names) or "-"
+
+
+def page(title: str, *parts: str) -> str:
+    """A page: title, the warning not to edit, and its parts with a blank line between."""
+    return "\n\n".join([f"# {title}", WRITTEN, *(part.strip() for part in parts if part.strip())]) + "\n"
+
+
+def load(name: str) -> dict[str, Any]:
+    """A TOML file of the package."""
+    return tomllib.loads((PACKAGE / name).read_text(encoding="utf-8"))
+
+
+def commands() -> str:
+    """Every command with the text of its `--help`."""
+    from appgov_lib.cli import cli
+
+    def walk(command: click.Command, names: list[str], parent: click.Context | None) -> Iterable[str]:
+        """This command's help, then that of its commands, in the order they are listed."""
+        settings = {**command.context_settings, "terminal_width": 100, "max_content_width": 100}
+        context = click.Context(command, info_name=names[-1], parent=parent, **settings)
+        # click wraps and marks nothing here, so the text is what a terminal of 100 columns shows.
+        text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+        yield f"## {' '.join(names)}\n\n```text\n{text}\n```"
+        if isinstance(command, click.Group):
+            for name in command.list_commands(context):
+                found = command.get_command(context, name)
+                if found is not None and not found.hidden:
+                    yield from walk(found, [*names, name], context)
+
+    intro = "`appgov` is the same as `python -m appgov_lib`. Exit codes are in the README."
+    return page("Commands", intro, *walk(cli, ["appgov"], None))
+
+
+def models() -> str:
+    """Every table with its grain, key and columns."""
+    entries = [model for model in load("models/models.toml")["model"] if not model.get("temp")]
+    parts = [
+        "The tables of the warehouse, in the order they are built. `NULL` means unknown. Times are UTC.",
+        table(
+            ("table", "what it holds"),
+            ((f"[`{m['name']}`](#{m['name']})", m["description"]) for m in entries),
+        ),
+    ]
+    for model in entries:
+        folder = {"staging": "staging", "mart": "marts"}[model["layer"]]
+        sql = f"[{model['name']}.sql](../../appgov_lib/models/{folder}/{model['name']}.sql)"
+        parts += [
+            f"## {model['name']}",
+            f"{model['description']}",
+            f"One row for each: {model['grain']}. Key: {code(model['key'])}. Made by {sql}.",
+            table(("column", "meaning"), ((f"`{name}`", note) for name, note in model.get("columns", {}).items())),
+        ]
+    return page("Tables", *parts, "## Written by the build itself", written_by_the_build())
+
+
+def written_by_the_build() -> str:
+    """The tables that Python writes after the SQL models, with their columns."""
+    from appgov_lib.actions.planner import TYPES as ACTION_TYPES
+    from appgov_lib.anomalies import OUTPUT_TYPES
+    from appgov_lib.detect.run import FINDING_TYPES, SKIPPED_TYPES
+    from appgov_lib.store.inputs import Coverage
+
+    rows = (
+        ("snapshots", "finished snapshot", ["snapshot_id", "kind", "started_at", "finished_at"]),
+        ("snapshot_sources", "source in a snapshot", ["snapshot_id", "source", "status"]),
+        ("coverage", "source, and import that holds data", [field.name for field in fields(Coverage)]),
+        ("rejected_records", "record of an import that could not be read", ["file", "line", "reason", "snapshot_id"]),
+        ("covered_days", "source and day it has records of", ["source", "day", "is_complete"]),
+        ("anomalies", "app, metric and judged day", [*OUTPUT_TYPES, "display_name"]),
+        ("findings", "finding", FINDING_TYPES),
+        ("skipped_checks", "policy that was not evaluated", SKIPPED_TYPES),
+        ("remediation_actions", "recommended change", ACTION_TYPES),
+        ("run_info", "fact about the build", ["key", "value"]),
+    )
+    return table(("table", "one row for each", "columns"), ((f"`{n}`", grain, code(c)) for n, grain, c in rows))
+
+
+def section(text: str, heading: str) -> str:
+    """The text under a `## heading` of a policy page."""
+    return text.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0].strip()
+
+
+def policies() -> str:
+    """Every policy with severity, sources, thresholds and the first section of its page."""
+    entries = load("policies/policies.toml")["policy"]
+    parts = [
+        "The policies, as they are set in `appgov_lib/policies/policies.toml`. Severity is what it would cost if the "
+        "finding is what it looks like, confidence how likely that is.",
+        table(
+            ("policy", "severity", "confidence", "status"),
+            ((f"[{p['title']}](#{p['id']})", p["severity"], p["confidence"], p["status"]) for p in entries),
+        ),
+    ]
+    for policy in entries:
+        stem = f"../../appgov_lib/policies/{policy['id']}"
+        needs = {
+            "Needs": policy.get("requires", []),
+            "Needs complete": policy.get("requires_complete", []),
+            "Needs one of": policy.get("requires_any", []),
+        }
+        facts = [f"- {words}: {code(names)}" for words, names in needs.items() if names]
+        facts += [f"- `{name}` = {value}" for name, value in policy.get("thresholds", {}).items()]
+        if policy.get("mitre"):
+            facts.append(f"- MITRE ATT&CK: {', '.join(policy['mitre'])}")
+        about = section((PACKAGE / "policies" / f"{policy['id']}.md").read_text(encoding="utf-8"), "What it finds")
+        parts += [
+            f"## {policy['id']}",
+            f"**{policy['title']}** ({policy['severity']}, {policy['status']}). {about}",
+            "\n".join(facts),
+            f"[The whole page]({stem}.md), [the rule]({stem}.sql).",
+        ]
+    return page("Policies", *parts)
+
+
+def sources() -> str:
+    """Everything read from Graph."""
+    entries = load("extract/sources.toml")["source"]
+    rows = (
+        (f"`{s['name']}`", s["kind"], f"`{s['version']}{s['path']}`", s.get("licence") or "-", s["what_is_lost"])
+        for s in entries
+    )
+    return page(
+        "Sources",
+        "What `appgov extract` reads. State is read whole and the newest counts; logs are read on from where the last "
+        "run ended and all snapshots count. Each source stands alone: one that cannot be read is named in the report, "
+        "with the reason.",
+        table(("source", "kind", "from Graph", "licence", "lost without it"), rows),
+    )
+
+
+def permissions_needed() -> str:
+    """The permissions to grant, and which source needs each."""
+    from appgov_lib.extract.permissions import id_of
+
+    needed: dict[str, list[dict[str, Any]]] = {}
+    for source in load("extract/sources.toml")["source"]:
+        needed.setdefault(source["permission"], []).append(source)
+    rows = (
+        (
+            f"`{name}` {id_of(name)}",
+            code(s["name"] for s in users),
+            "; ".join(dict.fromkeys(s["licence"] for s in users if s.get("licence"))) or "-",
+            " ".join(dict.fromkeys(s["what_is_lost"] for s in users)),
+        )
+        for name, users in sorted(needed.items())
+    )
+    return page(
+        "Permissions needed",
+        "Application permissions of Microsoft Graph, all of them for reading. Each is the least that reads its "
+        "sources; leave out what you do not want to grant. How to grant them: "
+        "[connect your tenant](../how-to/connect-your-tenant.md).",
+        table(("permission and id", "for the sources", "licence some of them need", "lost without it"), rows),
+    )
+
+
+def pages() -> dict[str, str]:
+    """File name -> content of every generated page."""
+    return {
+        "commands.md": commands(),
+        "models.md": models(),
+        "policies.md": policies(),
+        "sources.md": sources(),
+        "permissions-needed.md": permissions_needed(),
+    }
+
+
+def stale(folder: Path = REFERENCE) -> list[str]:
+    """Names of pages that are missing, differ from what the code says, or should not be there."""
+    wanted = pages()
+    present = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")}
+    return sorted(name for name in wanted.keys() | present.keys() if wanted.get(name) != present.get(name))
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or with `--check` say which are stale; returns the exit code."""
+    if arguments == ["--check"]:
+        names = stale()
+        print(f"stale in docs/reference: {', '.join(names)}; run `make docs`" if names else "docs/reference is fresh")
+        return 1 if names else 0
+    REFERENCE.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (REFERENCE / name).write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
