@@ -70,6 +70,7 @@ def extraction(objects: int, model_objects: int, runs: int) -> list[Row]:
         address = [tenant.endpoint, tenant.token]
 
         def way(name: str, count: int) -> Row:
+            """One run of one way, in a folder of its own."""
             place = Path(folder) / name
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir()

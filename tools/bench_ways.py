@@ -30,6 +30,7 @@ def httpx(endpoint: str, token: str, place: Path, count: int) -> None:
     from appgov_lib.extract.graph import Page
 
     async def read() -> list[str]:
+        """Every page as a file of lines."""
         files: list[str] = []
         headers = {"Authorization": f"Bearer {token}", "ConsistencyLevel": "eventual"}
         async with httpx.AsyncClient(timeout=300, headers=headers) as client:
@@ -61,6 +62,7 @@ def models(endpoint: str, token: str, place: Path, count: int) -> None:
     builder = ServicePrincipalsRequestBuilder
 
     async def read() -> list[object]:
+        """The first `count` objects as models."""
         from kiota_abstractions.base_request_configuration import RequestConfiguration
         from kiota_authentication_azure.azure_identity_authentication_provider import (
             AzureIdentityAuthenticationProvider,
@@ -78,6 +80,7 @@ def models(endpoint: str, token: str, place: Path, count: int) -> None:
         found: list[object] = []
 
         def keep(item: object) -> bool:
+            """Go on until there are enough."""
             found.append(item)
             return len(found) < count
 

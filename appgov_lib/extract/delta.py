@@ -109,6 +109,7 @@ async def write_merged(writer: SnapshotWriter, source: Source, base: Base, chang
     rows, block = 0, []
 
     async def keep(lines: list[bytes]) -> None:
+        """Write one file of the merged list."""
         number = len(writer.files(source.bucket, f"{stem}-")) + 1
         origin = f"delta over {base.snapshot.snapshot_id}"
         await asyncio.to_thread(writer.write, source.bucket, lines, origin, name=f"{stem}-{number:05d}")
