@@ -49,9 +49,12 @@ def action(number: int, kind: str = "remove_scopes", app: int = 1) -> dict[str, 
     return row | {"undo": None, "permission_needed": "X.Write", "finding_ids": ["f"]}
 
 
+READ_SOURCES = ["service_principals", *LOG_SOURCES]
+
+
 def facts_of(**more: Any) -> Facts:
     """A tenant of three sources without anything wrong, changed by keyword."""
-    coverage = [{"source": s, "status": "complete", "rows": 5, "from_at": None, "to_at": None} for s in LOG_SOURCES]
+    coverage = [{"source": s, "status": "complete", "rows": 5, "from_at": None, "to_at": None} for s in READ_SOURCES]
     plain: dict[str, Any] = {
         "period": PERIOD,
         "tenant": {"display_name": "Northwind", "default_domain": "northwind.example", "tenant_id": "t"},
@@ -115,7 +118,7 @@ def test_skipped_policies_are_a_caution_never_a_pass():
 
 def test_coverage_in_one_line():
     assert coverage_line(facts_of()) == (
-        "5 of 5 sources read completely; sign-ins and API activity 7 of 7 days.",
+        "6 of 6 sources read completely; sign-ins and API activity 7 of 7 days.",
         False,
     )
 
@@ -126,7 +129,7 @@ def test_coverage_names_gaps_days_and_refused_records():
     said, gaps = coverage_line(facts)
     assert gaps
     assert said == (
-        "4 of 5 sources read completely; API activity 5 of 7 days. Not complete: api activity (not licensed). "
+        "5 of 6 sources read completely; API activity 5 of 7 days. Not complete: api activity (not licensed). "
         "3 imported records could not be read."
     )
 
@@ -140,6 +143,20 @@ def test_tiles_compare_where_there_is_something_to_compare():
     assert shown["Critical and high findings"] == ("2", "1 new, 1 resolved")
     assert shown["Resolved since the last report"][0] == "2"
     assert len(shown) == 6
+
+
+def test_numbers_that_nothing_was_read_for_are_unknown():
+    skipped = [
+        {"policy_id": f"p{n}", "policy_title": "P", "reason": "r", "code": "c", "source": "s"} for n in range(11)
+    ]
+    shown = {t.name: (t.value, t.change) for t in tiles(facts_of(skipped=skipped, coverage=[]))}
+    assert shown["Critical and high findings"] == ("unknown", "no check could be evaluated")
+    assert shown["New since the last report"] == ("unknown", "no check could be evaluated")
+    assert shown["Apps with high privilege"] == ("unknown", "the inventory was not read")
+    assert shown["Checks not evaluated"][0] == "11"
+    one_less = {t.name: t.value for t in tiles(facts_of(skipped=skipped[:10]))}
+    assert one_less["Critical and high findings"] == "0"
+    assert one_less["Apps with high privilege"] == "40"
 
 
 def test_unknown_is_a_word_on_every_tile():

@@ -11,6 +11,7 @@ from appgov_lib.tables import Record
 
 TOP_RISKS = 10
 SOURCES_NAMED = 4
+READ = frozenset({"complete", "partial"})
 # What readers call the log sources whose days count.
 LOGS = {
     "sign_ins_interactive": "interactive sign-ins",
@@ -166,19 +167,28 @@ def tiles(facts: Facts) -> list[Tile]:
     nothing_before = "first report, no earlier one to compare with"
     new = sum(f["state"] in {"new", "returned"} for f in facts.findings)
     high, external = facts.app_counts.get("high"), facts.app_counts.get("high_external")
+    apps = f"of {formats.count(facts.app_counts.get('apps'), 'app')}, {formats.number(external)} of them external"
+    if not any(c["source"] == "service_principals" and c["status"] in READ for c in facts.coverage):
+        high, apps = None, "the inventory was not read"
+    # Where no check could be evaluated, no number of findings means anything.
+    unjudged = facts.policies > 0 and len(facts.skipped) >= facts.policies and not facts.findings
+    if unjudged:
+        nothing_before = "no check could be evaluated"
     now, before = facts.moved.get("bytes_returned"), facts.moved.get("bytes_previous")
     change = formats.change(now, before, "bytes")
     return [
         Tile(
             "Critical and high findings",
-            formats.number(counts["critical"] + counts["high"]),
-            nothing_before if first else f"{formats.number(urgent_new)} new, {formats.number(urgent_gone)} resolved",
+            formats.number(None if unjudged else counts["critical"] + counts["high"]),
+            nothing_before
+            if first or unjudged
+            else f"{formats.number(urgent_new)} new, {formats.number(urgent_gone)} resolved",
             "#findings",
         ),
         Tile(
             "New since the last report",
-            formats.number(new),
-            nothing_before if first else f"of {formats.count(len(facts.findings), 'open finding')}",
+            formats.number(None if unjudged else new),
+            nothing_before if first or unjudged else f"of {formats.count(len(facts.findings), 'open finding')}",
             "#findings",
         ),
         Tile(
@@ -190,7 +200,7 @@ def tiles(facts: Facts) -> list[Tile]:
         Tile(
             "Apps with high privilege",
             formats.number(high),
-            f"of {formats.count(facts.app_counts.get('apps'), 'app')}, {formats.number(external)} of them external",
+            apps,
             "01_inventory.html",
         ),
         Tile(
