@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from appgov_lib.extract.sources import choose_sources, load_sources
 NAMED = {source.permission for source in load_sources().values()}
 ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 APP, PRINCIPAL, GRAPH = "11111111-aaaa", "22222222-bbbb", "33333333-cccc"
-AZ = f"""#!{sys.executable}
+AZ = f"""
 import json, os, pathlib, sys
 args = sys.argv[1:]
 with open(os.environ["AZ_LOG"], "a") as log:
@@ -59,7 +60,10 @@ def run(text: str, folder: Path, **env: str) -> tuple[subprocess.CompletedProces
     """Run a bash script with a stand-in for `az`; what it said, and each call of `az`."""
     tool, log = folder / "bin" / "az", folder / "log"
     tool.parent.mkdir(exist_ok=True)
-    tool.write_text(AZ)
+    (tool.parent / "az.py").write_text(AZ)
+    # A folder with a blank in its name cannot stand in a #! line.
+    command = shlex.join([sys.executable, str(tool.parent / "az.py")])
+    tool.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     tool.chmod(0o755)
     log.touch()
     (folder / "script.sh").write_text(text)

@@ -44,9 +44,12 @@ class Opened:
         assert [r for r in self.requests if not r.startswith(("file:", "data:", "blob:"))] == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Headless Chromium; skips where there is none."""
+    """Headless Chromium; skips where there is none.
+
+    Not for the whole session: Playwright keeps an event loop running, in which no other test could start its own.
+    """
     if not Path(CHROMIUM).exists():
         pytest.skip("Chromium is not installed; .ci/run installs it.")
     from playwright.sync_api import sync_playwright
