@@ -162,7 +162,7 @@ def test_killed_at_any_moment_the_next_run_finishes_the_work(
         process.wait()
         if read_snapshots(raw):
             break
-    assert kills == 20
+    assert kills >= 12, "a quick machine may finish before the twentieth"
     tenant.control("faults", {"delay": 0})
     if unfinished(raw, "extract"):
         read(tenant, tmp_path)
