@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,6 +32,10 @@ class Login:
 
     port: int
     token: str = field(default_factory=lambda: jwt(tid="t", appid="a", roles=[]))
+    issue: Callable[[], str] | None = None
+    """Where tokens come from instead."""
+    expires_in: int = 3600
+    """Seconds that a token lives."""
     error: str = ""
     """When set, tokens are refused with this description."""
     pending: int = 0
@@ -70,7 +74,8 @@ class Login:
         if self.pending:
             self.pending -= 1
             return 400, {"error": "authorization_pending", "error_description": "not yet"}
-        body: dict[str, Any] = {"token_type": "Bearer", "expires_in": 3600, "access_token": self.token}
+        token = self.issue() if self.issue else self.token
+        body: dict[str, Any] = {"token_type": "Bearer", "expires_in": self.expires_in, "access_token": token}
         if asked.get("grant_type", "").endswith("device_code"):
             issuer = f"https://{host}/{path.split('/')[1]}/v2.0"
             body["id_token"] = jwt(

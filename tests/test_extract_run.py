@@ -183,6 +183,19 @@ def test_an_expired_page_token_starts_that_collection_again(tmp_path: Path) -> N
     assert len(set(ids)) == len(ids)
 
 
+def test_hunting_over_many_apps_is_asked_for_in_shards(
+    tenant: SampleTenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = read(tenant, tmp_path / "whole", names=("oauth_app_info", "service_principals"))
+    monkeypatch.setattr("appgov_lib.extract.run.APPS_A_QUERY", 40)
+    split = read(tenant, tmp_path / "split", names=("oauth_app_info", "service_principals"))
+    assert records(split)["oauth_app_info"] == records(whole)["oauth_app_info"]
+    requests = [run.sources["oauth_app_info"].requests for run in (whole, split)]
+    assert requests == [1, 4], "140 service principals, 40 a query"
+    assert split.sources["oauth_app_info"].least_requests == 4
+    assert split.sources["oauth_app_info"].rows == whole.sources["oauth_app_info"].rows > 50
+
+
 def test_no_secret_is_written(tenant: SampleTenant, tmp_path: Path) -> None:
     read(tenant, tmp_path, names=("organization", "users"))
     for path in tmp_path.rglob("*"):

@@ -83,6 +83,51 @@ def test_a_query_that_runs_out_of_time_is_split(tmp_path: Path, monkeypatch: pyt
     assert service.requests["api_activity"] == 7, "1000 s, twice 500 s, four times 250 s"
 
 
+@pytest.mark.parametrize("most", [1, 4, 30])
+def test_a_source_with_a_key_is_split_by_its_hash_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """The service refuses answers of more than `most` rows; no window is halved, each app comes once."""
+    monkeypatch.setattr(walk, "HUNTING_ROW_CAP", 1_000)
+    asked: list[str] = []
+
+    class Apps:
+        endpoint = "http://127.0.0.1"
+
+        async def send(self, form: type, method: str, url: str, *, body: bytes, **_: Any) -> tuple[Any, bytes]:
+            asked.append(json.loads(body)["Query"])
+            of, number = map(int, (re.findall(r"hash\(OAuthAppId, (\d+)\) == (\d+)", asked[-1]) or [("1", "0")])[0])
+            rows = [{"OAuthAppId": f"app {app}"} for app in range(24) if (app * 7919) % of == number]
+            if len(rows) > most:
+                raise GraphError(400, "BadRequest", "Query execution has exceeded the allowed result size.")
+            answer = json.dumps({"results": rows}).encode()
+            return msgspec.json.decode(answer, type=form), answer
+
+    with SnapshotWriter(tmp_path, "extract-1", "extract", START) as writer:
+        walker = walk.Walker(Apps(), writer)  # type: ignore[arg-type]
+        window = Window(START, START + timedelta(days=30))
+        asyncio.run(walker.hunt_shards(load_sources()["oauth_app_info"], window, [], 1))
+        snapshot = writer.finish(START)
+    lines = [line for path in snapshot.files("oauth_app_info") for line in read_lines(path)]
+    assert sorted(json.loads(line)["OAuthAppId"] for line in lines) == sorted(f"app {app}" for app in range(24))
+    assert len({re.sub(r"\| where hash.*?(?=\| summarize)", "", query) for query in asked}) == 1, "one window"
+    assert (len(asked) == 1) == (most == 30)
+
+
+def test_a_shard_that_stays_too_large_ends_with_the_refusal(tmp_path: Path) -> None:
+    class Refuses:
+        endpoint = "http://127.0.0.1"
+
+        async def send(self, *_: Any, **__: Any) -> tuple[Any, bytes]:
+            raise GraphError(400, "BadRequest", "Query execution has exceeded the allowed result size.")
+
+    with SnapshotWriter(tmp_path, "extract-1", "extract", START) as writer:
+        walker = walk.Walker(Refuses(), writer)  # type: ignore[arg-type]
+        window = Window(START, START + timedelta(days=30))
+        with pytest.raises(GraphError, match="allowed result size"):
+            asyncio.run(walker.hunt_shards(load_sources()["oauth_app_info"], window, [], 2))
+
+
 def test_no_list_names_key_credentials(tmp_path: Path) -> None:
     """Named in `$select` they come with the key blob and a limit of 150 requests a minute for the tenant."""
     for source in load_sources().values():

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from sample_tenant import calls, error, hunt, page
+from sample_tenant import ask, calls, error, hunt, page
+
+from appgov_lib.sample import hunting
 
 DAY = "GraphApiAuditEvents | where Timestamp between (datetime(2026-11-11) .. datetime(2026-11-11T23:59:59.9999999Z))"
 
@@ -86,6 +88,43 @@ def test_sums_agree_with_plain_python() -> None:
     assert sum(row["sum_ResponseSize"] for row in found) == sum(int(str(row["ResponseSize"] or 0)) for row in wanted)
     assert {row["Timestamp"] for row in found} == {"2026-11-11T00:00:00Z"}
     assert hunt(f"{DAY} | count") == [{"Count": len(wanted)}]
+
+
+APPS = "OAuthAppInfo | where Timestamp > datetime(2026-10-17)"
+LATEST = "summarize arg_max(Timestamp, *) by OAuthAppId"
+
+
+def test_the_latest_row_of_each_key_is_the_one_that_sorting_by_time_puts_first() -> None:
+    """The short way and the long one, which another operator behind it forces, give the same rows."""
+    found = hunt(f"{APPS} | {LATEST}")
+    assert found == hunt(f"{APPS} | {LATEST} | where true")
+    newest: dict[object, dict[str, object]] = {}
+    for row in hunt(APPS):
+        if row["OAuthAppId"] not in newest or row["Timestamp"] > newest[row["OAuthAppId"]]["Timestamp"]:
+            newest[row["OAuthAppId"]] = row
+    assert len(newest) < len(hunt(APPS))
+    assert {row["OAuthAppId"]: row for row in found} == newest
+    day = f"{DAY} | summarize arg_max(Timestamp, *) by ApplicationId"
+    assert hunt(day) == hunt(f"{day} | where true"), "a table with many rows a key"
+
+
+def test_shards_by_hash_are_the_whole() -> None:
+    """A shard of n is four shards of 4n."""
+    whole = hunt(f"{APPS} | {LATEST}")
+    shards = [hunt(f"{APPS} | where hash(OAuthAppId, 5) == {k} | {LATEST}") for k in range(5)]
+    assert sorted(str(row) for rows in shards for row in rows) == sorted(map(str, whole))
+    quarters = [hunt(f"{APPS} | where hash(OAuthAppId, 20) == {k} | {LATEST}") for k in (2, 7, 12, 17)]
+    assert sorted(str(row) for rows in quarters for row in rows) == sorted(map(str, shards[2]))
+
+
+def test_an_answer_beyond_the_size_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the service's own words, whichever way the rows were found."""
+    monkeypatch.setattr(hunting, "MOST_BYTES", 200_000)
+    for query in (APPS, f"{APPS} | {LATEST}", f"{APPS} | extend x = 1"):
+        answer = ask("/v1.0/security/runHuntingQuery", body={"Query": query})
+        assert answer.status == 400
+        assert b"exceeded the allowed result size" in answer.body
+    assert hunt(f"{APPS} | where hash(OAuthAppId, 40) == 2 | {LATEST}")
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,50 @@ def pipeline() -> list[Row]:
     return rows
 
 
+def proof(objects: int) -> bool:
+    """Print whether a disturbed extraction equals an undisturbed one; False when a fact does not hold."""
+    import bench_proof
+
+    def run(name: str, count: int, arguments: list[str]) -> tuple[float, float]:
+        """Seconds and peak MB of one process."""
+        row = measure(name, count, arguments)
+        print(f"  {name}: {row.seconds:.1f} s, {row.peak_mb:.0f} MB", file=sys.stderr)
+        return row.seconds, row.peak_mb
+
+    facts = bench_proof.proof(objects, run)
+    print(bench_proof.table(facts), "\n")
+    for name in bench_proof.failed(facts):
+        print(f"Not proved: {name}\n")
+    return not bench_proof.failed(facts)
+
+
+def kills(objects: int) -> bool:
+    """Print whether twenty kills leave a trace in the warehouse; False when they do."""
+    import bench_kills
+
+    from appgov_lib.sample import running
+
+    started = time.perf_counter()
+    size = {"service_principals": objects, "activity": 0.05}
+    with tempfile.TemporaryDirectory() as folder, running(**size, faults="delay=0.02") as tenant:  # type: ignore[arg-type]
+        calm = Path(folder) / "undisturbed"
+        bench_kills.undisturbed(tenant.endpoint, calm, "2026-11-09")
+        homes = bench_kills.killed(tenant.endpoint, Path(folder), "2026-11-09")
+        one, found = bench_kills.built(calm), []
+        for home in homes:
+            tables, rows, differing = bench_kills.differences(one, bench_kills.built(home))
+            found += differing
+    print("| fact | found |\n|---|---:|")
+    print(f"| kills | {bench_kills.KILLS} |\n| runs they hit | {len(homes)} |\n| tables compared | {tables} |")
+    print(f"| rows compared in each | {rows:,} |\n| tables that differ | {len(found)} |")
+    print(f"| seconds in all | {time.perf_counter() - started:.0f} |\n")
+    for (name, column), reason in bench_kills.NOT_COMPARED.items():
+        print(f"Not compared: {name}.{column}: {reason}.")
+    for line in found:
+        print(f"Differs: {line}")
+    return not found
+
+
 def table(rows: list[Row], base: str = "") -> str:
     """The rows as Markdown; with `base`, how many times that row's rate each one reaches."""
     reference = next((row.rate for row in rows if row.name == base), None)
@@ -111,16 +155,26 @@ def main() -> None:
     options.add_argument("--objects", type=int, default=110_000, help="service principals to extract")
     options.add_argument("--model-objects", type=int, default=1_500, help="of them through SDK models (slow)")
     options.add_argument("--runs", type=int, default=3, help="runs of each fast way; the median is shown")
-    options.add_argument("--only", choices=("extraction", "pipeline"), help="one table")
+    options.add_argument("--kill-objects", type=int, default=5_000, help="service principals of the run that is killed")
+    options.add_argument("--only", choices=("extraction", "proof", "kills", "pipeline"), help="one table")
     chosen = options.parse_args()
     print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    held = []
     if chosen.only in (None, "extraction"):
         print("Service principals over HTTP into DuckDB (items are objects)\n")
         rows = extraction(chosen.objects, min(chosen.model_objects, chosen.objects), chosen.runs)
         print(table(rows, base="models"), "\n")
+    if chosen.only in (None, "proof"):
+        print(f"The directory of {chosen.objects:,} service principals, disturbed and undisturbed\n")
+        held.append(proof(chosen.objects))
+    if chosen.only in (None, "kills"):
+        print(f"{chosen.kill_objects:,} service principals, killed 20 times, against an undisturbed run\n")
+        held.append(kills(chosen.kill_objects))
     if chosen.only in (None, "pipeline"):
         print("The verbs on the sample tenant\n")
         print(table(pipeline()))
+    if not all(held):
+        raise SystemExit("What was to be proved does not hold; see above.")
 
 
 if __name__ == "__main__":

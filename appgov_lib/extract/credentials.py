@@ -80,7 +80,13 @@ class SignIn:
         from azure.core.exceptions import AzureError, ClientAuthenticationError
 
         try:
-            return await self._inner.get_token(*scopes, **options)
+            try:
+                return await self._inner.get_token(*scopes, **options)
+            except ClientAuthenticationError as error:
+                if not options.get("claims") or "claims challenge" not in str(error).lower():
+                    raise
+                # A developer's sign-in (az, azd) takes no claims and caches nothing here: that is all there is.
+                return await self._inner.get_token(*scopes, **{**options, "claims": None})
         except ClientAuthenticationError as error:
             raise explain_sign_in(error, self.way) from None
         except AzureError as error:

@@ -22,6 +22,7 @@ import msgspec
 from appgov_lib.errors import SignInError
 from appgov_lib.extract.credentials import explain_sign_in
 from appgov_lib.extract.limits import LIMITS, LOOPBACK_LIMITS, Budget, Limiter
+from appgov_lib.extract.renewal import Renewing
 from appgov_lib.settings import is_loopback
 
 T = TypeVar("T")
@@ -30,6 +31,7 @@ RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
 MAX_ATTEMPTS = 9
 MAX_VISITS = 5
 """Times the same next link is followed: an empty page may name itself again, a circle would never end."""
+REFUSED_TWICE = "Graph refused the token (401): it is expired, or meant for another tenant or endpoint; sign in again."
 LONGEST_WAIT = 600.0
 """Seconds; a Retry-After beyond this is taken as a failure of the source, not waited out."""
 
@@ -108,7 +110,7 @@ class GraphClient:
         self.host = urlsplit(endpoint).netloc
         self.requests: Counter[str] = Counter()
         """HTTP requests made so far, by the name given to each call."""
-        self._credential = credential
+        self.credential: Any = Renewing(credential)
         self.sleep = sleep
         self._random = random.Random(seed)  # noqa: S311 - spreads retries, guards nothing
         self._limits = {**(LOOPBACK_LIMITS if is_loopback(endpoint) else LIMITS), **(limits or {})}
@@ -138,7 +140,7 @@ class GraphClient:
         self._http = GraphClientFactory.create_with_default_middleware(client=pool, options=options)
         # allowed_hosts: without it the token would follow a nextLink to any host.
         auth = AzureIdentityAuthenticationProvider(
-            self._credential,
+            self.credential,
             scopes=[f"{self.endpoint}/.default"],
             allowed_hosts=[urlsplit(self.endpoint).hostname or ""],
         )
@@ -155,9 +157,7 @@ class GraphClient:
         await self._http.aclose()
         for transport in self._transports:
             await transport.aclose()
-        close = getattr(self._credential, "close", None)
-        if close is not None:
-            await close()
+        await self.credential.close()
 
     async def pages(
         self, url: str, *, name: str, workload: str, headers: Mapping[str, str] | None = None
@@ -210,12 +210,10 @@ class GraphClient:
                 failure = refused.error
                 if failure.status == 401:
                     if token_refused:
-                        raise SignInError(
-                            "Graph refused the token (401): it is expired, or meant for another tenant or endpoint; "
-                            "sign in again."
-                        ) from None
-                    token_refused = True  # a token may run out in flight; the credential hands out a fresh one
+                        raise SignInError(REFUSED_TWICE) from None
+                    token_refused = True  # it ran out in flight: the next attempt signs in anew
                     continue
+                token_refused = False
                 if failure.status not in RETRY_STATUS:
                     raise failure from None
                 delay = self.backoff(attempt) if refused.retry_after is None else refused.retry_after
@@ -260,6 +258,8 @@ class GraphClient:
             span.end()
         if response.is_success:
             return bytes(response.content)
+        if response.status_code == 401:
+            self.credential.refused(response.request.headers.get("Authorization", ""))
         raise _Refused(error_of(response.status_code, response.content), retry_after(dict(response.headers)))
 
 

@@ -35,6 +35,9 @@ FIRST_LOOK_BACK = timedelta(days=30)
 OVERLAP = timedelta(hours=24)
 """Log records arrive late, so each run reads the last day of the run before again; duplicates collapse by id."""
 
+APPS_A_QUERY = 25_000
+"""Service principals for each hunting query over all apps: about 30 MB, where the service refuses 124 MB."""
+
 Progress = Callable[[str, int, int | None, str | None], None]
 """Called with a source's name, rows so far, rows announced, and its final status once it has one."""
 
@@ -189,7 +192,8 @@ class _Run:
         elif source.name in self._windows:
             slices = self._windows[source.name].slices(source.slice_days)
             if source.method == "hunting":
-                await _each(errors, [walker.hunt(source, window, notes) for window in slices])
+                many = await self._shards(source)
+                await _each(errors, [walker.hunt_shards(source, window, notes, many) for window in slices])
             elif source.method == "audit_query":
                 ids = [self._searches.get(f"{source.name}-{window.key}") for window in slices]
                 await _each(errors, [walker.audit_search(source, w, i) for w, i in zip(slices, ids, strict=True)])
@@ -235,6 +239,15 @@ class _Run:
         if source.method == "assigned_to":
             return sorted(set(_resources(lines)))
         return sorted({msgspec.json.decode(line, type=delta.Identified).id for line in lines})
+
+    async def _shards(self, source: Source) -> int:
+        """In how many queries a source with a row for each app is asked for, so that no answer is too large."""
+        if not source.shard_by or "service_principals" not in self._ended:
+            return 1
+        await self._ended["service_principals"].wait()
+        apps = next(item for item in self._sources if item.name == "service_principals")
+        rows: int = sum(file.rows for file in self._files(apps))
+        return max(1, -(-rows // APPS_A_QUERY))
 
     def _report(self, source: Source) -> None:
         """Tell the progress display how far the source is."""

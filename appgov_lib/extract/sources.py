@@ -64,6 +64,8 @@ class Source:
     """`hunting`: the columns asked for."""
     kql: str = ""
     """`hunting`: instead of `columns`, what follows the time window, e.g. `| summarize ...`."""
+    shard_by: str = ""
+    """`hunting`: the column by whose hash a query is split that would answer with too much; else it is by time."""
     body: Mapping[str, Any] = field(default_factory=dict)
     """`audit_query`: the search, without its time span."""
 
@@ -80,9 +82,11 @@ class Source:
         text = "&".join(f"{key}={quote(value, safe=QUERY_SAFE)}" for key, value in query.items())
         return f"{endpoint}/{self.version}{path}" + (f"?{text}" if text else "")
 
-    def hunting_query(self, window: Window) -> str:
-        """The KQL for one window; both ends included, as `between` is."""
+    def hunting_query(self, window: Window, shard: Shard | None = None) -> str:
+        """The KQL for one window, both ends included, as `between` is, and for one of the shards it is split into."""
         tail = self.kql or f"| project {self.columns}"
+        if shard is not None and shard.of > 1:
+            tail = f"| where hash({self.shard_by}, {shard.of}) == {shard.number} {tail}"
         return (
             f"{self.table} | where {self.time_field} between "
             f"(datetime({iso(window.start)}) .. datetime({iso(window.end)})) {tail}"
@@ -103,6 +107,23 @@ class Source:
         """The listing of the objects that are walked."""
         path, _, query = self.parent_path.partition("?")
         return f"{endpoint}/{self.version}{path}" + (f"?{quote(query, safe=QUERY_SAFE)}" if query else "")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The rows whose key has a hash that leaves `number` when divided by `of`."""
+
+    number: int = 0
+    of: int = 1
+
+    def quarters(self) -> list[Shard]:
+        """Four shards that are this one together: their hashes leave the same rest when divided by `of`."""
+        return [Shard(self.number + place * self.of, 4 * self.of) for place in range(4)]
+
+    @property
+    def key(self) -> str:
+        """What it adds to the name of its window; nothing for the whole."""
+        return "" if self.of == 1 else f"-{self.number}of{self.of}"
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,27 @@ from typing import Any
 
 import msgspec
 
-from appgov_lib.extract.graph import MAX_ATTEMPTS, RETRY_STATUS, GraphClient, GraphError, Page, error_of, retry_after
+from appgov_lib.errors import SignInError
+from appgov_lib.extract.graph import (
+    MAX_ATTEMPTS,
+    REFUSED_TWICE,
+    RETRY_STATUS,
+    GraphClient,
+    GraphError,
+    Page,
+    error_of,
+    retry_after,
+)
 from appgov_lib.extract.snapshot import SnapshotWriter, iso
-from appgov_lib.extract.sources import HUNTING_ROW_CAP, Source, Window
+from appgov_lib.extract.sources import HUNTING_ROW_CAP, Shard, Source, Window
 from appgov_lib.settings import is_loopback
 
 EXPAND_CAP = 20
 """Objects `$expand` returns per record at most (Graph reference); as many may have been cut."""
 BATCH_SIZE = 20
 """Requests one `$batch` may hold (Graph reference)."""
+MOST_SHARDS = 1_024
+"""A shard of so many is not cut any further."""
 MAX_RESTARTS = 3
 POLLS = 180
 """Times an audit search is asked whether it has ended; with `POLL_SECONDS`, half an hour."""
@@ -136,7 +148,7 @@ class Walker:
         self,
         source: Source,
         chain: str,
-        lines: list[bytes],
+        lines: Iterable[bytes],
         origin: str,
         name: str,
         received: bytes | None,
@@ -145,11 +157,11 @@ class Walker:
     ) -> None:
         """Put one answer on disk, in a thread, and note where its chain goes on."""
         note = {"chain": chain, "source": source.name, "next": next_url, "count": count}
-        await asyncio.to_thread(
+        rows = await asyncio.to_thread(
             self.writer.write, source.bucket, lines, origin, name=name, received=received, note=note
         )
         self.next[chain] = next_url
-        self.kept[source.name] += len(lines)
+        self.kept[source.name] += rows
         self.report(source)
 
     async def _whole(self, source: Source, line: bytes) -> bytes:
@@ -184,6 +196,7 @@ class Walker:
         waiting = {str(number): parent for number, parent in enumerate(parents, 1)}
         lines: list[bytes] = []
         url = f"{self.client.endpoint}/{source.version}/$batch"
+        token_refused = False
         for attempt in range(1, MAX_ATTEMPTS + 1):
             body = {"requests": [_part(source, number, parent) for number, parent in waiting.items()]}
             answer, _ = await self.client.send(
@@ -195,10 +208,15 @@ class Walker:
                 body=json.dumps(body).encode(),
             )
             failed: list[tuple[GraphError, float | None]] = []
+            if any(part.status == 401 for part in answer.responses):
+                if token_refused:
+                    raise SignInError(REFUSED_TWICE)
+                token_refused = True  # it ran out between the batch and its parts
+                self.client.credential.refused()
             for part in answer.responses:
                 if part.id not in waiting:
                     continue
-                if part.status in RETRY_STATUS:
+                if part.status in RETRY_STATUS or part.status == 401:
                     failed.append((error_of(part.status, bytes(part.body)), retry_after(part.headers)))
                 elif part.status == 404:  # the object went away since it was listed
                     waiting.pop(part.id)
@@ -250,33 +268,49 @@ class Walker:
             found += [msgspec.json.decode(record, type=Query).id for record in page.value]
         return sorted(found)
 
-    async def hunt(self, source: Source, window: Window, notes: list[str]) -> None:
+    async def hunt_shards(self, source: Source, window: Window, notes: list[str], many: int) -> None:
+        """Ask for one window in `many` shards, one after the other: each answer may be as large as memory allows."""
+        errors = []
+        for number in range(many):
+            try:
+                await self.hunt(source, window, notes, Shard(number, many))
+            except GraphError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    async def hunt(self, source: Source, window: Window, notes: list[str], shard: Shard | None = None) -> None:
         """Ask for one window; an answer as long as the row cap may be cut, so the window is halved and asked again.
 
-        A window whose query runs out of time or processor quota is halved, too.
+        A window whose query runs out of time or processor quota, or finds too much, is halved, too. Sources that are
+        split by a key are cut into shards instead.
         """
-        chain = f"{source.name}-{window.key}"
+        shard = shard or Shard()
+        chain = f"{source.name}-{window.key}{shard.key}"
         if self.next.get(chain, "") is None:
             return
         url = source.url(self.client.endpoint)
-        body = json.dumps({"Query": source.hunting_query(window)}).encode()
-        halves = window.halves()
+        body = json.dumps({"Query": source.hunting_query(window, shard)}).encode()
+        parts = [(half, shard) for half in window.halves()]
+        if source.shard_by:
+            parts = [(window, quarter) for quarter in shard.quarters()] if shard.of < MOST_SHARDS else []
         try:
             answer, received = await self.client.send(
                 HuntingAnswer, "POST", url, name=source.name, workload=source.workload, body=body
             )
         except GraphError as error:
-            if not (halves and error.too_much):
+            if not (parts and error.too_much):
                 raise
             answer, received = None, b""
-        if answer is None or (len(answer.results) >= HUNTING_ROW_CAP and halves):
-            for half in halves:
-                await self.hunt(source, half, notes)
+        if answer is None or (len(answer.results) >= HUNTING_ROW_CAP and parts):
+            answer = None
+            for span, piece in parts:
+                await self.hunt(source, span, notes, piece)
             return
         if len(answer.results) >= HUNTING_ROW_CAP:
             notes.append(f"more than {HUNTING_ROW_CAP} rows in the second {iso(window.start)}; the rest was not sent")
-        lines = [bytes(row) for row in answer.results]
-        await self._keep(source, chain, lines, f"{url}#{window.key}", chain, received, None)
+        lines = (bytes(row) for row in answer.results)
+        await self._keep(source, chain, lines, f"{url}#{window.key}{shard.key}", chain, received, None)
         self._needed(source, 1)
 
     async def audit_search(self, source: Source, window: Window, query_id: str | None) -> None:

@@ -6,7 +6,7 @@ At most 100,000 rows come back, without a word about the rest.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -18,14 +18,46 @@ from appgov_lib.sample import kql
 from appgov_lib.sample.calendar import DAYS, FIRST_DAY, NOW
 from appgov_lib.sample.collections import read_time
 from appgov_lib.sample.kql_functions import seven, wrong
+from appgov_lib.sample.odata import GraphError
 
 ROW_CAP = 100_000
+MOST_BYTES = 124 * 1024 * 1024
+"""Size of the largest answer (Microsoft Learn: advanced hunting API, limitations, 2026)."""
 Fragments = Mapping[str, Sequence[str]]
 """Rows by column: each value as JSON text."""
 _START = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, tzinfo=UTC)
 _SPAN = re.compile(r"^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?$")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+
+
+class Lazy(Mapping[str, Sequence[str]]):
+    """Rows whose columns are written when they are asked for."""
+
+    def __init__(
+        self, numbers: Sequence[int], names: Iterable[str], write: Callable[[str, Sequence[int]], Fragments]
+    ) -> None:
+        """`write` gives at least the column it is asked for, of the rows with these numbers."""
+        self._numbers, self._names, self._write = numbers, tuple(names), write
+        self._written: dict[str, Sequence[str]] = {}
+
+    def __getitem__(self, name: str) -> Sequence[str]:
+        """One column."""
+        if name not in self._written:
+            self._written.update(self._write(name, self._numbers))
+        return self._written[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The columns' names."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """How many columns there are."""
+        return len(self._names)
+
+    def taken(self, places: Sequence[int]) -> Lazy:
+        """The rows at these places; what is not yet written of the others never will be."""
+        return Lazy([self._numbers[place] for place in places], self._names, self._write)
 
 
 @dataclass(frozen=True)
@@ -44,9 +76,14 @@ def run(tables: Mapping[str, Table], text: str, timespan: str | None) -> bytes:
     plan = kql.parse(text, {name: table.columns for name, table in tables.items()}, max(low, _START), min(high, NOW))
     table = tables[plan.table]
     try:
-        rows = _computed(table, plan) if plan.steps else _chosen(table, plan)
+        if plan.latest and len(plan.steps) == 1:
+            rows = _latest(table, plan, *plan.latest)
+        else:
+            rows = _computed(table, plan) if plan.steps else _chosen(table, plan)
     except (TypeError, ValueError):
         raise wrong("An expression got values of the wrong type") from None
+    if sum(map(len, rows)) > MOST_BYTES:
+        raise _too_large()
     schema = ",".join(f'{{"name":"{name}","type":"{kind}"}}' for name, kind in plan.schema.items())
     return f'"schema":[{schema}],"results":[{",".join(rows)}]'.encode()
 
@@ -66,6 +103,56 @@ def _chosen(table: Table, plan: kql.Plan) -> list[str]:
         if len(rows) >= limit:
             break
     return rows[:limit]
+
+
+def _latest(table: Table, plan: kql.Plan, time: str, key: str) -> list[str]:
+    """The newest row of each key, in the order of the keys; rows that are older than one held are never written."""
+    template = "{" + ",".join(f'"{name}":%s' for name in plan.schema)
+    template += "".join(f',"{name}@odata.type":"{kind}"' for name, kind in table.annotated.items()) + "}"
+    held: dict[str, tuple[Any, str]] = {}
+    size = 0
+    for piece in _pieces(table, plan):
+        moments = list(map(_value, piece[time]))
+        best: dict[str, int] = {}
+        for place, name in enumerate(piece[key]):
+            moment, other = moments[place], moments[best[name]] if name in best else None
+            if name not in best and name in held:
+                other = held[name][0]
+            if (name not in best and name not in held) or (moment is not None and (other is None or moment > other)):
+                best[name] = place
+        if not best:
+            continue
+        places = sorted(best.values())
+        names = sorted(best, key=best.__getitem__)
+        chosen = _taken(piece, places)
+        texts = (template % values for values in zip(*(chosen[name] for name in plan.schema), strict=True))
+        for name, place, text in zip(names, places, texts, strict=True):
+            size += len(text) - (len(held[name][1]) if name in held else 0)
+            held[name] = (moments[place], text)
+        if size > MOST_BYTES and len(held) <= ROW_CAP:
+            raise _too_large()
+
+    def order(name: str) -> tuple[bool, str]:
+        """Missing keys first, then by text."""
+        value = _value(name)
+        return value is not None, str(value)
+
+    return [held[name][1] for name in sorted(held, key=order)][:ROW_CAP]
+
+
+def _too_large() -> GraphError:
+    """The answer to a query that finds too much."""
+    message = "Query execution has exceeded the allowed result size. Optimize your query by limiting the number of "
+    return GraphError(400, "BadRequest", message + "results and try again.")
+
+
+def _taken(piece: Fragments, places: Sequence[int]) -> Fragments:
+    """The rows of a piece at these places."""
+    if len(places) == len(piece["Timestamp"]):
+        return piece
+    if isinstance(piece, Lazy):
+        return piece.taken(places)
+    return {name: [values[place] for place in places] for name, values in piece.items()}
 
 
 def _computed(table: Table, plan: kql.Plan) -> list[str]:
@@ -110,10 +197,8 @@ def _pieces(table: Table, plan: kql.Plan) -> Iterator[Fragments]:
                     for place, row in zip(places, rows, strict=True)
                     if all(test.evaluate(row) for test in plan.tests)
                 ]
-            if len(places) == len(piece["Timestamp"]):
-                yield piece
-            elif places:
-                yield {name: [values[place] for place in places] for name, values in piece.items()}
+            if places:
+                yield _taken(piece, places)
 
 
 def _value(fragment: str) -> Any:

@@ -38,6 +38,8 @@ class Plan:
     """Operators behind the tests, if there are any besides a choice of columns and a limit."""
     needed: set[str] = field(default_factory=set)
     """Columns of the table that tests and steps read."""
+    latest: tuple[str, str] | None = None
+    """(time, key): the first step keeps the row with the greatest `time` of each `key`, all columns of it."""
 
 
 def parse(text: str, tables: Mapping[str, Mapping[str, str]], low: datetime, high: datetime) -> Plan:
@@ -229,7 +231,18 @@ def _summarize(plan: Plan, parser: Parser) -> None:
         if measures:
             parser.take(",")
         measures += _measure(parser)
-    _grouped(plan, measures, _all_named(parser) if parser.accept("by") else [])
+    columns = [name for name, _, _, _ in measures]
+    aggregate = [word for _, word in parser.items[1:7]]
+    groups = _all_named(parser) if parser.accept("by") else []
+    if not plan.steps and plan.limit is None and columns == list(plan.schema) and len(groups) == 1:
+        time, key = aggregate[2], groups[0][1]
+        if (
+            aggregate == ["arg_max", "(", time, ",", "*", ")"]
+            and key.operator == "column"
+            and key.value == groups[0][0]
+        ):
+            plan.latest = (time, str(key.value))
+    _grouped(plan, measures, groups)
 
 
 def _grouped(plan: Plan, measures: list[tuple[str, str, Fold, set[str]]], groups: list[tuple[str, Node]]) -> None:

@@ -6,7 +6,7 @@ in it. IsAdminConsented is a number; a missing count or publisher is an empty ob
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
@@ -16,7 +16,7 @@ from appgov_lib.sample import ids
 from appgov_lib.sample.calendar import NOW, days_before_now
 from appgov_lib.sample.directory import Directory, compact
 from appgov_lib.sample.grants import Grants
-from appgov_lib.sample.hunting import Fragments
+from appgov_lib.sample.hunting import Fragments, Lazy
 from appgov_lib.sample.people import quoted
 from appgov_lib.sample.profiles import CALLS, PROFILE_NAMES, PROFILES, Profile
 from appgov_lib.sample.roles import app_roles_held
@@ -59,15 +59,24 @@ class OAuthApps:
         created, kind = world.created[places], world.kind[places]
         known = created >= age if whole else created == age
         chosen = places[known & ~np.isin(kind, (MICROSOFT, MANAGED, ODD))].tolist()
+
+        def write(name: str, numbers: Sequence[int]) -> Fragments:
+            """A column by which rows are chosen alone, any other one with the whole rows."""
+            if name == "Timestamp":
+                return {name: [f'"{_moment(index, when)}"' for index in numbers]}
+            if name == "OAuthAppId":
+                return {name: [f'"{world.app_ids[index]}"' for index in numbers]}
+            columns = zip(*(self._row(index, when) for index in numbers), strict=True)
+            return dict(zip(OAUTH_APP_COLUMNS, columns, strict=True))
+
         for start in range(0, len(chosen), _CHUNK):
-            columns = zip(*(self._row(index, when) for index in chosen[start : start + _CHUNK]), strict=True)
-            yield dict(zip(OAUTH_APP_COLUMNS, columns, strict=True))
+            yield Lazy(chosen[start : start + _CHUNK], OAUTH_APP_COLUMNS, write)
 
     def _row(self, index: int, when: date) -> tuple[str, ...]:
         """One app as it was on a day: JSON texts in the order of OAUTH_APP_COLUMNS."""
         world, people, member = self.world, self.directory.people, self.world.member(index)
         profile = PROFILES[PROFILE_NAMES[world.profile[index]]]
-        moment = f"{when.isoformat()}T03:{index % 60:02d}:11.0000000Z"
+        moment = _moment(index, when)
         used, publisher, verified = self.grants.last_sign_in(index), "{}", world.kind[index] == VERIFIED
         if used and used > moment:
             # The table of that day cannot know what came later.
@@ -131,6 +140,11 @@ class OAuthApps:
             }
             for resource, value, kind in held
         ]
+
+
+def _moment(index: int, when: date) -> str:
+    """When the row of an app is written on a day."""
+    return f"{when.isoformat()}T03:{index % 60:02d}:11.0000000Z"
 
 
 def _level(permission: str) -> str:

@@ -1,7 +1,8 @@
 """The tenant on a loopback port: HTTP around the answers, the bearer token, faults, and control paths for tests.
 
 `POST /_control/faults` sets the faults, `GET /_control/requests` lists what was asked, `GET /_control/token` gives the
-token that is valid now, `POST /_control/change` changes the directory: {"n": 3} or {"n": 3, "kind": "rename_app"}.
+token that is valid now, `POST /_control/token` a new one, from when on the old one is refused; `POST /_control/change`
+changes the directory: {"n": 3} or {"n": 3, "kind": "rename_app"}.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class SampleServer:
         """Make the token from the seed."""
         self.tenant, self.faults = tenant, faults
         self.fate = Fate(tenant.world.seed)
-        self.tokens = [ids.opaque(tenant.world.seed, "bearer", number) for number in range(2)]
+        self._renewals = 0
         self.log: deque[dict[str, Any]] = deque(maxlen=100_000)
         self._base = ""
         self._served = 0
@@ -55,7 +56,7 @@ class SampleServer:
     @property
     def token(self) -> str:
         """The bearer token that is valid now."""
-        return self.tokens[1 if self._expired() else 0]
+        return ids.opaque(self.tenant.world.seed, "bearer", self._renewals + self._expired())
 
     def _expired(self) -> bool:
         """Whether the first token has run out."""
@@ -133,7 +134,7 @@ class SampleServer:
             message = (
                 "Access token is empty." if not authorization else "Access token validation failure. Invalid audience."
             )
-            if self._expired():
+            if self._expired() or self._renewals:
                 message = "Lifetime validation failed, the token is expired."
             return _failed(401, "InvalidAuthenticationToken", message, number, {"WWW-Authenticate": challenge})
         if self.fate.hits("claims", self.faults.claims, number):
@@ -189,7 +190,7 @@ class SampleServer:
         if answer.status != 200:
             return answer
         if request.path == "/$batch":
-            touched = faults.batch_throttle or faults.forbid or faults.unlicensed
+            touched = faults.batch_throttle or faults.forbid or faults.unlicensed or faults.expire_token_after
             return self._batch_parts(answer, request, number) if touched else answer
         if not (faults.empty_pages or faults.duplicate):
             return answer
@@ -208,12 +209,21 @@ class SampleServer:
         return answer
 
     def _batch_parts(self, answer: Answer, request: Request, number: int) -> Answer:
-        """A batch answer with some of its parts throttled, and those refused that are refused on their own."""
+        """A batch answer with some of its parts throttled, and those refused that are refused on their own.
+
+        Each part counts as a request, so that a token may run out in the middle.
+        """
+        good_at_first = not self._expired()
         page = msgspec.json.decode(answer.body)
         paths = {str(part["id"]): "/" + str(part["url"]).lstrip("/") for part in request.json()["requests"]}
         for part in page["responses"]:
             denied = self._denied(paths[part["id"]], number)
-            if denied:
+            self._served += 1
+            if good_at_first and self._expired():
+                message = "Lifetime validation failed, the token is expired."
+                body = msgspec.json.decode(error_body("InvalidAuthenticationToken", message, number))
+                part |= {"status": 401, "headers": {}, "body": body}
+            elif denied:
                 part |= {"status": 403, "headers": {}, "body": msgspec.json.decode(denied.body)}
             elif self.fate.hits("batch_throttle", self.faults.batch_throttle, f"{number}/{part['id']}"):
                 body = msgspec.json.decode(error_body("TooManyRequests", "Please retry again later.", number))
@@ -244,6 +254,7 @@ class SampleServer:
         if path == "/_control/requests":
             return web.json_response(list(self.log), dumps=lambda value: msgspec.json.encode(value).decode())
         if path == "/_control/token":
+            self._renewals += http.method == "POST"
             return web.json_response({"token": self.token})
         return web.json_response({"error": "unknown control path"}, status=404)
 
