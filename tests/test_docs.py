@@ -15,6 +15,7 @@ from checkout import ROOT, files, text
 
 from appgov_lib.cli import cli
 from appgov_lib.errors import ExitCode
+from appgov_lib.extract.sources import load_sources
 
 COMMON_OPTIONS = {"--tenant", "--json", "--quiet", "--help"}
 
@@ -168,6 +169,13 @@ def test_a_stale_missing_or_extra_page_is_noticed(tmp_path):
     (tmp_path / "sources.md").unlink()
     (tmp_path / "stray.md").write_text("", encoding="utf-8")
     assert docs.stale(tmp_path) == ["models.md", "sources.md", "stray.md"]
+
+
+def test_sources_read_only_when_named_are_marked():
+    lines = [line for line in make_docs().sources().splitlines() if line.startswith("| `")]
+    marked = {line.split("`")[1] for line in lines if "| only when named |" in line}
+    assert len(lines) == len(load_sources())
+    assert marked == {name for name, source in load_sources().items() if not source.default} != set()
 
 
 def test_cells_cannot_break_a_table():

@@ -96,6 +96,36 @@ def test_counting_and_advanced_filters_carry_the_consistency_level(asked: list[d
     assert missing == []
 
 
+def test_every_header_is_described_or_asks_for_newer_enumeration_members(
+    described: dict[str, dict[str, Any]], asked: list[dict[str, Any]]
+) -> None:
+    """ConsistencyLevel is described with the paths; `Prefer` may only ask for members an enumeration gained later."""
+    ours = {source.path: source.headers for source in load_sources().values() if source.method == "list"}
+    preferred = set()
+    for entry in asked:
+        version, path = entry["path"].strip("/").split("/", 1)
+        found = operation(described[version], f"/{path}", entry["method"])
+        sent = {name.lower(): value for name, value in entry["headers"].items()}
+        allowed = {item["name"].lower() for item in (found or {}).get("parameters", []) if item.get("in") == "header"}
+        assert "consistencylevel" not in sent or found is None or "consistencylevel" in allowed, entry["path"]
+        if "prefer" in sent:
+            assert sent["prefer"] == "include-unknown-enum-members"
+            preferred.add(f"/{path}")
+        # every page of such a list, not only the first
+        assert sent.get("prefer") == ours.get(f"/{path}", {}).get("Prefer"), entry["path"]
+    assert preferred == {"/auditLogs/signIns", "/security/alerts_v2", "/security/incidents"}
+
+
+def test_what_is_preferred_has_enumerations_that_grew(described: dict[str, dict[str, Any]]) -> None:
+    """Members behind `unknownFutureValue` come by name only with the header."""
+    for version in ("v1.0", "beta"):
+        schemas = described[version]["components"]["schemas"]
+        for name in ("security.serviceSource", "security.detectionSource", "riskDetail"):
+            members = schemas[f"microsoft.graph.{name}"]["enum"]
+            assert members[-1] != "unknownFutureValue", name
+            assert "unknownFutureValue" in members, name
+
+
 def test_page_sizes_stay_inside_the_limits(asked: list[dict[str, Any]]) -> None:
     for entry in asked:
         top = dict(parse_qsl(entry["query"])).get("$top")

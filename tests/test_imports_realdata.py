@@ -191,6 +191,10 @@ def test_known_quirks_survive_the_build(everything: tuple[Desk, ImportResult]) -
 
         added = "SELECT count(DISTINCT target_name) FROM stg_directory_audits WHERE activity = 'Add service principal'"
         assert one(f"{added} AND target_name = 'Malicious11'") == (1,)
+        # both logs tell of these two changes
+        twice = "SELECT count(*), min(copies) FROM stg_directory_audits WHERE target_name = '{}'"
+        assert one(twice.format("Malicious11")) == (1, 2)
+        assert one(twice.format("Authorization Policy")) == (1, 2)
         assert one("SELECT result FROM stg_directory_audits WHERE activity = 'Consent to application'") == ("failure",)
         secrets = "activity = 'Update application - Certificates and secrets management'"
         assert one(f"SELECT count(*), count(activity_at) FROM stg_directory_audits WHERE {secrets}") == (5, 0)

@@ -189,6 +189,15 @@ def test_role_schedules_agree_with_the_assignments() -> None:
     assert eligible <= known | people()
 
 
+def test_incidents_are_filtered_by_their_last_change() -> None:
+    """Raised before the window and changed in it: found; times are compared as moments, not as text."""
+    url = "/v1.0/security/incidents?$filter=lastUpdateDateTime ge {} and lastUpdateDateTime le {}"
+    (changed,) = rows(url.format("2026-11-13T08:21:00.000Z", "2026-11-13T10:21:00%2B02:00"))
+    assert changed["createdDateTime"] < "2026-11-10"
+    assert rows(url.format("2026-11-13T08:21:00.001Z", "2026-11-20T00:00:00Z")) == []
+    assert error(url.format("2026-13-13T08:21:00Z", "2026-11-20T00:00:00Z"))[0] == 400
+
+
 def test_incidents_carry_their_alerts() -> None:
     """Alerts and incidents name each other; at most fifty a page."""
     found = rows("/v1.0/security/incidents?$expand=alerts")

@@ -153,7 +153,14 @@ def sources() -> str:
     """Everything read from Graph."""
     entries = load("extract/sources.toml")["source"]
     rows = (
-        (f"`{s['name']}`", s["kind"], f"`{s['version']}{s['path']}`", s.get("licence") or "-", s["what_is_lost"])
+        (
+            f"`{s['name']}`",
+            s["kind"],
+            f"`{s['version']}{s['path']}`",
+            s.get("licence") or "-",
+            "yes" if s.get("default", True) else "only when named",
+            s["what_is_lost"],
+        )
         for s in entries
     )
     return page(
@@ -161,7 +168,9 @@ def sources() -> str:
         "What `appgov extract` reads. State is read whole and the newest counts; logs are read on from where the last "
         "run ended and all snapshots count. Each source stands alone: one that cannot be read is named in the report, "
         "with the reason.",
-        table(("source", "kind", "from Graph", "licence", "lost without it"), rows),
+        "A source marked *only when named* takes long or stands in for another one: `appgov extract` reads it with "
+        "`--source NAME`, and then only what is named. That it was not read is no gap in the report.",
+        table(("source", "kind", "from Graph", "licence", "read", "lost without it"), rows),
     )
 
 

@@ -43,6 +43,9 @@ class Source:
     licence: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers of every request; `load_sources` adds the one that `prefer` stands for."""
+    prefer: str = ""
+    """What the `Prefer` header asks for."""
     filter: str = ""
     """A fixed `$filter` term, joined with the time window by `and`."""
     time_field: str = ""
@@ -161,6 +164,8 @@ def load_sources() -> dict[str, Source]:
     text = (Path(__file__).parent / "sources.toml").read_text(encoding="utf-8")
     found: dict[str, Source] = {}
     for entry in tomllib.loads(text)["source"]:
+        if "prefer" in entry:
+            entry["headers"] = {**entry.get("headers", {}), "Prefer": entry["prefer"]}
         source = Source(**entry)
         if source.method not in METHODS or source.kind not in ("state", "log") or source.name in found:
             raise ConfigError(f"sources.toml: the entry {source.name!r} has an unknown method or kind, or comes twice.")

@@ -46,6 +46,10 @@ CREATE OR REPLACE TEMP MACRO unquoted(value) AS CASE
     WHEN json_valid(value) THEN json_extract_string(value, '$') ELSE value
 END;
 
+-- An old or new value of a modified property so that logs compare: they indent and quote it differently, and write
+-- "none" as nothing, as empty text or as an empty list.
+CREATE OR REPLACE TEMP MACRO changed_value(value) AS nullif(nullif(trim(unquoted(value)), ''), '[]');
+
 -- Text of an advanced hunting row, which writes an empty value as an empty object.
 CREATE OR REPLACE TEMP MACRO hunted(value) AS nullif(nullif(value, ''), '{}');
 

@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -68,6 +69,7 @@ class Filter:
 
 
 _COMPARE = re.compile(r"^([\w/]+)\s+(eq|ne|ge|le|gt|lt)\s+(.+)$", re.S)
+_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$")
 _STARTS = re.compile(r"^startswith\(\s*([\w/]+)\s*,\s*'(.*)'\s*\)$", re.I | re.S)
 _IN = re.compile(r"^([\w/]+)\s+in\s+\((.*)\)$", re.S)
 _ANY = re.compile(r"^signInEventTypes/any\(\s*(\w+)\s*:\s*(.+)\)$", re.S)
@@ -187,12 +189,22 @@ def _at(record: dict[str, Any], path: str) -> Any:
     return value
 
 
+def _moment(text: str) -> datetime:
+    """A time as the moment it means, whatever its fraction and offset. Raises GraphError 400."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        raise GraphError(400, "Request_BadRequest", f"Invalid datetime value '{text}'.") from None
+
+
 def _compared(value: Any, operator: str, wanted: Any) -> bool:
     """Compare as OData does: null is only equal to null."""
     if operator in ("eq", "ne"):
         return bool(value == wanted) == (operator == "eq")
     if value is None or type(value) is not type(wanted):
         return False
+    if isinstance(value, str) and _TIME.match(value) and _TIME.match(wanted):
+        value, wanted = _moment(value), _moment(wanted)
     answers: dict[str, bool] = {
         "ge": value >= wanted,
         "le": value <= wanted,

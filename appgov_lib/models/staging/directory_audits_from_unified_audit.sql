@@ -1,23 +1,9 @@
--- grain: record as received (duplicates included)
--- source: unified audit log, workload AzureActiveDirectory without sign-ins
+-- grain: record as received (duplicates included); of an audit search, record, `received` as often
+-- source: unified audit log, workload AzureActiveDirectory without sign-ins; and stg_audit_records, in the same form
 -- Actor and Target are lists of {ID, Type} in which one object occurs several times: 'User_<id>', '<id>', 'User',
 -- its name (Type 1 or 5). Targets and details are rebuilt the way the other shapes write them.
-WITH rows_read AS (
-    SELECT
-        *,
-        list_transform(items("Actor"), lambda a: json_extract_string(a, '$.ID')) AS actor_ids,
-        list_transform(
-            list_filter(items("Target"), lambda t: json_extract_string(t, '$.Type') = '2'),
-            lambda t: json_extract_string(t, '$.ID')
-        ) AS target_texts,
-        list_transform(items("ExtendedProperties"),
-            lambda p: {'key': json_extract_string(p, '$.Name'), 'value': json_extract_string(p, '$.Value')}) AS extended,
-        -- Exchange items list plain names instead of {Name, OldValue, NewValue}
-        list_transform(items("ModifiedProperties"), lambda p: {
-            'displayName': CASE json_type(p) WHEN 'OBJECT' THEN json_extract_string(p, '$.Name') ELSE p ->> '$' END,
-            'oldValue': filled(json_extract_string(p, '$.OldValue')),
-            'newValue': filled(json_extract_string(p, '$.NewValue'))
-        }) AS modified
+WITH received_records AS (
+    SELECT 'unified_audit' AS shape, 1 AS received, *
     FROM read_json($directory_audits_unified_audit,
         format = 'newline_delimited', records = true, ignore_errors = true, columns = {
         "Id": 'VARCHAR',
@@ -33,6 +19,33 @@ WITH rows_read AS (
         "ExtendedProperties": 'JSON',
         "ModifiedProperties": 'JSON'
     })
+    UNION ALL BY NAME
+    SELECT 'audit_query' AS shape, copies AS received, unnest(json_transform(audit_data, '{
+        "ResultStatus": "VARCHAR", "UserId": "VARCHAR", "ClientIP": "VARCHAR", "ActorIpAddress": "VARCHAR",
+        "InterSystemsId": "VARCHAR", "Actor": "JSON", "Target": "JSON", "ExtendedProperties": "JSON",
+        "ModifiedProperties": "JSON"}')),
+        record_id AS "Id", CAST(occurred_at AS VARCHAR) AS "CreationTime", operation AS "Operation"
+    FROM stg_audit_records
+    WHERE log = 'directory_audits'
+),
+
+rows_read AS (
+    SELECT
+        *,
+        list_transform(items("Actor"), lambda a: json_extract_string(a, '$.ID')) AS actor_ids,
+        list_transform(
+            list_filter(items("Target"), lambda t: json_extract_string(t, '$.Type') = '2'),
+            lambda t: json_extract_string(t, '$.ID')
+        ) AS target_texts,
+        list_transform(items("ExtendedProperties"),
+            lambda p: {'key': json_extract_string(p, '$.Name'), 'value': json_extract_string(p, '$.Value')}) AS extended,
+        -- Exchange items list plain names instead of {Name, OldValue, NewValue}
+        list_transform(items("ModifiedProperties"), lambda p: {
+            'displayName': CASE json_type(p) WHEN 'OBJECT' THEN json_extract_string(p, '$.Name') ELSE p ->> '$' END,
+            'oldValue': filled(json_extract_string(p, '$.OldValue')),
+            'newValue': filled(json_extract_string(p, '$.NewValue'))
+        }) AS modified
+    FROM received_records
 ),
 
 records AS (
@@ -59,7 +72,7 @@ targeted AS (
 )
 
 SELECT
-    coalesce(filled("Id"), md5(concat_ws('|', "CreationTime", "Operation", "UserId", "InterSystemsId",
+    coalesce(guid("Id"), md5(concat_ws('|', "CreationTime", "Operation", "UserId", "InterSystemsId",
         "Target", "ModifiedProperties"))) AS audit_id,
     to_utc("CreationTime") AS activity_at,
     filled(trim(rtrim(trim(replace("Operation", chr(8211), '-')), '.'))) AS activity,
@@ -100,5 +113,6 @@ SELECT
         list_transform(coalesce(json_keys(additional), []), lambda k: {'key': k, 'value': additional ->> k})
     ) AS JSON) AS details,
     guid("InterSystemsId") AS correlation_id,
-    'unified_audit' AS shape
+    shape,
+    received
 FROM targeted

@@ -1,5 +1,5 @@
 -- grain: incident
--- source: Graph /security/incidents; the latest reading of each
+-- source: Graph /security/incidents; every version that was read, the one changed last counts
 SELECT
     filled(id) AS incident_id,
     filled("displayName") AS display_name,
@@ -16,6 +16,10 @@ SELECT
     filled(coalesce(summary, description)) AS summary,
     texts("customTags") AS custom_tags,
     texts("systemTags") AS system_tags,
+    -- only where the alerts were asked for; stg_security_alerts names the incident of each alert
+    CASE WHEN json_type(alerts) = 'ARRAY' THEN list_sort(list_filter(
+        list_transform(items(alerts), lambda a: filled(json_extract_string(a, '$.id'))), lambda i: i IS NOT NULL
+    )) END AS alert_ids,
     count(*) OVER (PARTITION BY id) AS copies
 FROM read_json($incidents,
     format = 'newline_delimited', records = true, ignore_errors = true, columns = {
@@ -33,7 +37,8 @@ FROM read_json($incidents,
     summary: 'VARCHAR',
     description: 'VARCHAR',
     "customTags": 'JSON',
-    "systemTags": 'JSON'
+    "systemTags": 'JSON',
+    alerts: 'JSON'
 })
 WHERE filled(id) IS NOT NULL
 QUALIFY row_number() OVER (

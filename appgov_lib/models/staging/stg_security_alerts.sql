@@ -12,8 +12,9 @@ ranked AS (
         count(*) OVER (PARTITION BY alert_id) AS copies,
         row_number() OVER (
             PARTITION BY alert_id
-            -- a later reading may know more: a status once resolved stays resolved
-            ORDER BY preference, status IS DISTINCT FROM 'resolved', app_id IS NULL, created_at, status, severity
+            -- an alert changes: the newest version counts; where no time tells, resolved stays resolved
+            ORDER BY preference, last_updated_at DESC NULLS LAST, status IS DISTINCT FROM 'resolved', app_id IS NULL,
+                created_at, status, severity, classification, determination, title
         ) AS choice
     FROM records
 )
