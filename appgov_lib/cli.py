@@ -5,7 +5,6 @@ Heavy imports are inside the verbs, so that `appgov --help` answers at once.
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ import click
 
 from appgov_lib import __version__
 from appgov_lib.errors import BusyError, ConfigError, ExitCode, WarehouseMissing
-from appgov_lib.extract.clouds import CLOUDS, cloud_named
+from appgov_lib.options import asks_graph, cloud_option, common
 from appgov_lib.output import (
     coverage_code,
     doctor_done,
@@ -29,7 +28,7 @@ from appgov_lib.output import (
     prune_done,
     report_done,
 )
-from appgov_lib.settings import SIGN_INS, Settings, private_dir
+from appgov_lib.settings import Settings, private_dir
 from appgov_lib.terminal import clean
 
 if TYPE_CHECKING:
@@ -38,34 +37,6 @@ if TYPE_CHECKING:
     from appgov_lib.progress import Bars
 
 SEVERITIES = ("critical", "high", "medium", "low", "info")
-
-
-def common(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb the options every verb has, and pass it `settings`, `as_json` and `quiet`."""
-
-    @click.option("--tenant", metavar="NAME", help="Tenant profile; default APPGOV_TENANT, else sample.")
-    @click.option("--json", "as_json", is_flag=True, help="Machine-readable result on standard output.")
-    @click.option("--quiet", is_flag=True, help="No progress on standard error.")
-    @functools.wraps(function)
-    def verb(
-        *args: Any, tenant: str | None, cloud: str | None = None, sign_in: str | None = None, **options: Any
-    ) -> Any:
-        """Read the settings, then run the verb."""
-        endpoint = cloud_named(cloud).endpoint if cloud else None
-        return function(*args, settings=Settings.load(tenant=tenant, endpoint=endpoint, sign_in=sign_in), **options)
-
-    return verb
-
-
-cloud_option = click.option(
-    "--cloud", type=click.Choice(tuple(CLOUDS)), help="Microsoft's cloud; default: the one of APPGOV_GRAPH_ENDPOINT."
-)
-
-
-def asks_graph(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb that reads from Graph the options which say where and as whom; `common` takes them in."""
-    way = click.option("--sign-in", type=click.Choice(SIGN_INS), help="How to sign in; default APPGOV_SIGN_IN.")
-    return cloud_option(way(function))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -130,10 +101,17 @@ def setup_script_(
 @common
 @asks_graph
 @click.option("--source", "sources", multiple=True, metavar="NAME", help="Only this source; may be repeated.")
+@click.option("--also", multiple=True, metavar="NAME", help="This source too, e.g. api_activity; may be repeated.")
 @click.option("--since", metavar="DATE", help="Start of the logs; default: where the last run ended, less a day.")
 @click.option("--full", is_flag=True, help="Read logs from their beginning although earlier runs read them.")
 def extract(
-    settings: Settings, as_json: bool, quiet: bool, sources: tuple[str, ...], since: str | None, full: bool
+    settings: Settings,
+    as_json: bool,
+    quiet: bool,
+    sources: tuple[str, ...],
+    also: tuple[str, ...],
+    since: str | None,
+    full: bool,
 ) -> int:
     """Read the tenant from Microsoft Graph into a new snapshot; continue an interrupted one."""
     from appgov_lib.as_of import parse_date
@@ -141,7 +119,9 @@ def extract(
 
     start = datetime.combine(parse_date(since, "--since"), datetime.min.time()) if since else None
     with _hold(settings), _bars(quiet) as bars:
-        snapshot = run_extract(settings, now=_now(), names=sources, since=start, full=full, progress=bars.rows)
+        snapshot = run_extract(
+            settings, now=_now(), names=sources, also=also, since=start, full=full, progress=bars.rows
+        )
     return extract_done(snapshot, as_json)
 
 

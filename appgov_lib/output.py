@@ -60,7 +60,7 @@ def doctor_done(found: Diagnosis, as_json: bool) -> int:
                 p.granted if p.granted_by in ("", p.permission) else f"by {p.granted_by}",
                 p.permission,
                 p.reason,
-                "" if p.readable else p.what_is_lost,
+                p.lacks if p.readable else p.what_is_lost,
             )
             for p in found.sources
         ]

@@ -40,7 +40,7 @@ ROOMS = [
     ["report"],
     ["sample"],
     ["demo"],
-    ["output"],
+    ["options", "output"],
     ["cli"],
     ["__main__"],
 ]

@@ -108,7 +108,7 @@ def test_a_missing_permission_is_named_before_the_service_is_asked() -> None:
     assert (alerts.granted, alerts.granted_by, alerts.status) == ("missing", "", "not_permitted")
     assert alerts.what_is_lost == load_sources()["security_alerts"].what_is_lost
     # Missing in the token, yet answered: the service has the last word.
-    assert (by_name["api_activity"].granted, by_name["api_activity"].readable) == ("missing", True)
+    assert (by_name["api_activity_sums"].granted, by_name["api_activity_sums"].readable) == ("missing", True)
     assert found.missing == ("SecurityAlert.Read.All", "ThreatHunting.Read.All")
 
 
@@ -257,3 +257,11 @@ def test_the_command_speaks_json(doctor) -> None:
     assert found["identity"]["tenant_id"] == TENANT
     assert [(s["source"], s["granted"], s["status"]) for s in found["sources"]] == [("users", "granted", "readable")]
     assert found["excess"][0]["permission"] == "Mail.Send"
+
+
+def test_sums_of_calls_say_what_they_lack_and_how_to_get_it() -> None:
+    by_name = {item.source: item.lacks for item in examine(app_token(*LEAST)).sources}
+    assert by_name.pop("api_activity_sums") == (
+        "without addresses, clients and names of users (`appgov extract --also api_activity`)"
+    )
+    assert set(by_name.values()) == {""}

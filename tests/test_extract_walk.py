@@ -128,6 +128,41 @@ def test_a_shard_that_stays_too_large_ends_with_the_refusal(tmp_path: Path) -> N
             asyncio.run(walker.hunt_shards(load_sources()["oauth_app_info"], window, [], 2))
 
 
+class Summing(Service):
+    """Answers with a sum for each second that has calls, the end of a window left out, as the query asks."""
+
+    async def send(self, form: type, method: str, url: str, *, body: bytes, name: str, **_: Any) -> tuple[Any, bytes]:
+        """One query."""
+        found = re.search(
+            r"Timestamp >= datetime\((.*?)\) and Timestamp < datetime\((.*?)\) ", json.loads(body)["Query"]
+        )
+        assert found
+        start, end = (datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None) for text in found.groups())
+        inside = Counter(m for m in self.moments if start <= START + timedelta(seconds=m) < end)
+        sums = [{"Endpoint": str(moment), "Calls": calls} for moment, calls in sorted(inside.items())]
+        answer = json.dumps({"results": sums[:CAP]}).encode()
+        return msgspec.json.decode(answer, type=form), answer
+
+
+def test_a_call_on_the_edge_of_a_window_is_in_one_sum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums have no id by which a call in two windows would collapse."""
+    monkeypatch.setattr(walk, "HUNTING_ROW_CAP", CAP)
+    day = 86_400
+    moments = sorted([*range(0, 2 * day, day // 16), *range(0, 2 * day, day // 16), day - 1, 2 * day - 1])
+    service = Summing(moments)
+    with SnapshotWriter(tmp_path, "extract-1", "extract", START) as writer:
+        walker = walk.Walker(service, writer)  # type: ignore[arg-type]
+        for window in Window(START, START + timedelta(days=2)).slices(1):
+            asyncio.run(walker.hunt(load_sources()["api_activity_sums"], window, []))
+        snapshot = writer.finish(START)
+    counted: Counter[int] = Counter()
+    for path in snapshot.files("call_sums_hunting"):
+        for line in read_lines(path):
+            counted[int(json.loads(line)["Endpoint"])] += json.loads(line)["Calls"]
+    assert counted == Counter(moments)
+    assert len(snapshot.files("call_sums_hunting")) > 8
+
+
 def test_no_list_names_key_credentials(tmp_path: Path) -> None:
     """Named in `$select` they come with the key blob and a limit of 150 requests a minute for the tenant."""
     for source in load_sources().values():

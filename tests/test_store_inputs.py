@@ -160,3 +160,59 @@ def test_whole_days(spans: list[tuple[str, str]], edge: int, expected: list[int]
     assert timedelta(hours=1) == IMPORT_EDGE
     found = whole_days([(start, end) for start, end in moments], timedelta(minutes=edge))
     assert [day.day for day in found] == expected
+
+
+SUMS = "api_activity_sums"
+LACKS = "through api_activity_sums, without addresses, clients and names of users"
+
+
+def test_complete_sums_cover_the_calls_they_stand_in_for() -> None:
+    span = ("2026-11-01T00:00:00Z", "2026-11-04T00:00:00Z")
+    snapshots = [snapshot("s0", {SUMS: state("complete", 5, span)})]
+    found = row(snapshots, "api_activity")
+    assert (found.status, found.reason, found.optional, found.rows) == ("complete", LACKS, False, 0)
+    assert (found.from_at, found.to_at) == (datetime(2026, 11, 1), datetime(2026, 11, 4))
+    assert covered_days(snapshots, SOURCES, {}) == [
+        (name, date(2026, 11, day), True) for name in ("api_activity", SUMS) for day in (1, 2, 3)
+    ]
+
+
+def test_partial_sums_cover_no_day_and_are_told() -> None:
+    span = ("2026-11-01T00:00:00Z", "2026-11-04T00:00:00Z")
+    snapshots = [snapshot("s0", {SUMS: state("partial", 5, span, "a window failed")})]
+    found = row(snapshots, "api_activity")
+    assert (found.status, found.reason) == ("partial", f"{LACKS}: a window failed")
+    assert covered_days(snapshots, SOURCES, {}) == []
+
+
+@pytest.mark.parametrize("status", ["not_permitted", "not_licensed", "failed"])
+def test_sums_that_cannot_be_read_say_why_there_are_no_calls(status: str) -> None:
+    found = row([snapshot("s0", {SUMS: state(status, reason="403")})], "api_activity")
+    assert (found.status, found.reason, found.from_at) == (status, f"through {SUMS}: 403", None)
+
+
+def test_single_calls_need_no_sums() -> None:
+    old, new = ("2026-10-01T00:00:00Z", "2026-11-02T00:00:00Z"), ("2026-11-01T00:00:00Z", "2026-11-04T00:00:00Z")
+    snapshots = [
+        snapshot("s0", {"api_activity": state("complete", 9, old)}),
+        snapshot("s1", {SUMS: state("not_permitted", reason="403")}),
+    ]
+    assert (row(snapshots, "api_activity").status, row(snapshots, "api_activity").reason) == ("complete", "")
+    snapshots[1] = snapshot("s1", {SUMS: state("complete", 5, new)})
+    found = row(snapshots, "api_activity")
+    assert (found.status, found.rows) == ("complete", 9)
+    assert (found.from_at, found.to_at) == (datetime(2026, 10, 1), datetime(2026, 11, 4)), "either covers"
+
+
+def test_imported_calls_count_beside_sums_and_without_them() -> None:
+    span = ("2026-10-01T00:00:00Z", "2026-10-03T00:00:00Z")
+    imported = snapshot(
+        "i1", {"api_activity_diagnostic": state("complete", 9, span)}, "import", {"api_activity_diagnostic": 9}
+    )
+    refused = row([snapshot("s0", {SUMS: state("not_permitted", reason="403")}), imported], "api_activity")
+    assert (refused.status, refused.rows) == ("partial", 9)
+    assert refused.reason.startswith("imported files")
+    read = snapshot("s0", {SUMS: state("complete", 5, ("2026-11-01T00:00:00Z", "2026-11-04T00:00:00Z"))})
+    found = row([read, imported], "api_activity")
+    assert (found.status, found.rows, found.from_at) == ("complete", 9, datetime(2026, 10, 1))
+    assert found.reason.startswith(f"{LACKS}; imported files")

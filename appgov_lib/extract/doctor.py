@@ -51,6 +51,8 @@ class Probe:
     """`granted`, `missing`, or `unknown` when the token cannot be read."""
     granted_by: str = ""
     """The permission in the token that reads it: the least one, or a wider one."""
+    lacks: str = ""
+    """What it does not give although it is readable, and how to get it."""
 
     @property
     def readable(self) -> bool:
@@ -191,8 +193,12 @@ async def _probe_one(client: GraphClient, source: Source, now: datetime, claims:
         await _ask(client, source, now)
     except GraphError as error:
         status, reason = error.coverage_status, str(error)
+    lacks = ""
+    if source.gives_without:
+        lacks = f"without {source.gives_without} (`appgov extract --also {source.stands_in_for}`)"
+    rights = granted(source, claims)
     return Probe(
-        source.name, status, reason, source.permission, source.licence, source.what_is_lost, *granted(source, claims)
+        source.name, status, reason, source.permission, source.licence, source.what_is_lost, *rights, lacks=lacks
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import msgspec
@@ -54,6 +54,7 @@ def extract(
     *,
     now: datetime,
     names: tuple[str, ...] = (),
+    also: tuple[str, ...] = (),
     since: datetime | None = None,
     full: bool = False,
     credential: Any = None,
@@ -62,13 +63,14 @@ def extract(
 ) -> Snapshot:
     """Read the named sources (the default ones when none is named) into a new snapshot, or continue an interrupted one.
 
+    `also` names sources to read beside those.
     `now` is a naive UTC time, the end of every log window. Logs start at `since`, else a day before the end of the
-    last run, else 30 days back; lists of which Graph tells the changes are read as changes. `full` ignores earlier
-    runs for both. `limits` replaces throttling budgets. Raises `ConfigError` for an unknown source and
+    last run, else 30 days back (sums at a midnight); lists of which Graph tells the changes are read as changes. `full`
+    ignores earlier runs for both. `limits` replaces throttling budgets. Raises `ConfigError` for an unknown source and
     `SignInError` without a valid credential; a source that fails for any other reason ends with its status in the
     snapshot, and the others go on.
     """
-    sources = choose_sources(names)
+    sources = choose_sources(names, also)
     credential = credential or credential_for(settings)
     earlier = [] if full else read_snapshots(settings.raw_dir)
     resumed = unfinished(settings.raw_dir, "extract")
@@ -291,6 +293,12 @@ def _windows(
             start = now - FIRST_LOOK_BACK
             if source.kind == "log":
                 start = since or (last_end[source.name] - OVERLAP if source.name in last_end else start)
+            if source.is_summed and source.kind == "log":
+                # Sums are of whole days, as half a day could not be told from a quiet one: what is read again is read
+                # from midnight, and the day at whose middle the service's memory begins is left out.
+                midnight = datetime.combine(start.date(), time())
+                first = since is None and source.name not in last_end and midnight < start
+                start = midnight + timedelta(days=first)
             windows[source.name] = Window(min(start, now), now)
     return windows
 

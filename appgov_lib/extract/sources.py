@@ -69,6 +69,10 @@ class Source:
     """`hunting`: instead of `columns`, what follows the time window, e.g. `| summarize ...`."""
     shard_by: str = ""
     """`hunting`: the column by whose hash a query is split that would answer with too much; else it is by time."""
+    stands_in_for: str = ""
+    """The source whose facts this one gives in another form; either is enough."""
+    gives_without: str = ""
+    """With `stands_in_for`: what the other form lacks."""
     body: Mapping[str, Any] = field(default_factory=dict)
     """`audit_query`: the search, without its time span."""
 
@@ -86,14 +90,22 @@ class Source:
         return f"{endpoint}/{self.version}{path}" + (f"?{text}" if text else "")
 
     def hunting_query(self, window: Window, shard: Shard | None = None) -> str:
-        """The KQL for one window, both ends included, as `between` is, and for one of the shards it is split into."""
+        """The KQL for one window, and for one of the shards it is split into.
+
+        Single rows take both ends of a window, and collapse by id; sums leave the end to the next window.
+        """
+        start, end = f"datetime({iso(window.start)})", f"datetime({iso(window.end)})"
+        if self.is_summed:
+            return f"{self.table} | where {self.time_field} >= {start} and {self.time_field} < {end} {self.kql}"
         tail = self.kql or f"| project {self.columns}"
         if shard is not None and shard.of > 1:
             tail = f"| where hash({self.shard_by}, {shard.of}) == {shard.number} {tail}"
-        return (
-            f"{self.table} | where {self.time_field} between "
-            f"(datetime({iso(window.start)}) .. datetime({iso(window.end)})) {tail}"
-        )
+        return f"{self.table} | where {self.time_field} between ({start} .. {end}) {tail}"
+
+    @property
+    def is_summed(self) -> bool:
+        """Whether the service counts rows together before it sends them; the latest row of each is no sum."""
+        return "= count()" in self.kql
 
     @property
     def page_size(self) -> int:
@@ -131,7 +143,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Window:
-    """A span of time, both ends included."""
+    """A span of time; whether its end belongs to it is the query's business."""
 
     start: datetime
     end: datetime
@@ -173,15 +185,15 @@ def load_sources() -> dict[str, Source]:
     return found
 
 
-def choose_sources(names: tuple[str, ...] | list[str]) -> list[Source]:
+def choose_sources(names: tuple[str, ...] | list[str], also: tuple[str, ...] | list[str] = ()) -> list[Source]:
     """The named sources and the parents they need, in catalogue order; every default one when none is named.
 
-    Raises `ConfigError` for a name that is not in the catalogue.
+    `also` adds to either. Raises `ConfigError` for a name that is not in the catalogue.
     """
     catalogue = load_sources()
-    unknown = [name for name in names if name not in catalogue]
+    unknown = [name for name in (*names, *also) if name not in catalogue]
     if unknown:
         raise ConfigError(f"There is no source called {unknown[0]!r}; the names are: {', '.join(catalogue)}.")
-    wanted = set(names or (name for name, source in catalogue.items() if source.default))
+    wanted = set(names or (name for name, source in catalogue.items() if source.default)) | set(also)
     wanted |= {catalogue[name].parent for name in wanted if catalogue[name].parent}
     return [source for source in catalogue.values() if source.name in wanted]

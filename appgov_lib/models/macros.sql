@@ -55,3 +55,23 @@ CREATE OR REPLACE TEMP MACRO hunted(value) AS nullif(nullif(value, ''), '{}');
 
 -- A JSON array of texts as a list, NULL where there is no array: "none" and "nobody said" are told apart.
 CREATE OR REPLACE TEMP MACRO texts_or_null(value) AS CASE WHEN json_type(value) = 'ARRAY' THEN texts(value) END;
+
+-- The path of a Graph address: scheme and host, query and fragment, double and last slashes and the version go.
+CREATE OR REPLACE TEMP MACRO api_path(address) AS '/' || trim(regexp_replace(
+    regexp_replace(
+        regexp_replace(address, '^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*|[?#].*$', '', 'g'),
+        '/{2,}', '/', 'g'
+    ),
+    '^/*(v1\.0|beta)(/|$)', '/', 'i'
+), '/');
+
+-- Whether a call reads or writes. POST is how some questions are asked: searches, exports and look-ups change nothing.
+CREATE OR REPLACE TEMP MACRO api_access(method, endpoint) AS CASE
+    WHEN method IN ('GET', 'HEAD', 'OPTIONS') THEN 'read'
+    WHEN method = 'POST' AND regexp_matches(
+        endpoint,
+        '(?i)/(query|search|getByIds|getSchedule|findMeetingTimes|runHuntingQuery|validateProperties|'
+        || 'checkMemberGroups|checkMemberObjects|getMemberGroups|getMemberObjects)$'
+    ) THEN 'read'
+    WHEN method IS NOT NULL THEN 'write'
+END;

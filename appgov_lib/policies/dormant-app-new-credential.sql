@@ -1,5 +1,5 @@
 -- grain: app that was idle, then got a credential, then was used again
--- source: stg_directory_audits, stg_sign_ins, stg_api_activity, app_inventory, coverage
+-- source: stg_directory_audits, stg_sign_ins, api_calls_daily, app_inventory, coverage
 WITH credential_events AS (
     SELECT
         audit.audit_id,
@@ -38,9 +38,12 @@ new_credentials AS (
 ),
 
 usage_times AS (
-    SELECT app_id, created_at AS used_at FROM stg_sign_ins
+    SELECT app_id, created_at AS used_at, 1 AS uses FROM stg_sign_ins
     UNION ALL
-    SELECT app_id, called_at AS used_at FROM stg_api_activity
+    -- calls of a day and endpoint have a first and a last time; they are counted at the last
+    SELECT app_id, last_called_at AS used_at, calls AS uses FROM api_calls_daily
+    UNION ALL
+    SELECT app_id, first_called_at AS used_at, 0 AS uses FROM api_calls_daily
 ),
 
 -- Idle can only be said of days that a sign-in log covers; each kind of sign-in has a log of its own, so the one that
@@ -69,7 +72,7 @@ awakened AS (
         -- Use in the hours before belongs to the return: logs are late, and an intruder may try an old credential first.
         max(used_at) FILTER (used_at < new.changed_at - INTERVAL 1 DAY) AS used_before,
         min(used_at) FILTER (used_at >= new.changed_at) AS used_after,
-        count(*) FILTER (used_at >= new.changed_at) AS uses_after
+        CAST(coalesce(sum(uses) FILTER (used_at >= new.changed_at), 0) AS BIGINT) AS uses_after
     FROM new_credentials AS new
     INNER JOIN app_inventory AS app
         ON new.service_principal_id = app.service_principal_id

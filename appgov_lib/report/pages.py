@@ -206,7 +206,8 @@ def coverage_table(facts: Facts) -> Table:
             "from_at": c["from_at"] or "whole state",
             "to_at": c["to_at"] or "whole state",
             "reason": c["reason"] or "none needed",
-            "what_is_lost": c["what_is_lost"] if c["status"] != "complete" else "nothing",
+            # complete with a reason: another source stands in for it, and not for all of it
+            "what_is_lost": "nothing" if c["status"] == "complete" and not c["reason"] else c["what_is_lost"],
         }
         for c in facts.coverage
     ]

@@ -179,6 +179,12 @@ def _extract(pattern: str, group: int, text: Any) -> str:
     return found[group] or "" if found else ""
 
 
+@lru_cache(maxsize=65_536)
+def _replaced(text: str, pattern: str, by: str) -> str:
+    """The text with every match replaced; the same few thousand texts come again and again in a log."""
+    return _pattern(pattern).sub(by, text)
+
+
 def _case(*values: Any) -> Any:
     """The value behind the first condition that holds, else the last one."""
     pairs = zip(values[:-1:2], values[1::2], strict=False)
@@ -214,7 +220,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], str]] = {
     "case": (_case, ""),
     "coalesce": (lambda *values: next((value for value in values if value not in (None, "")), None), ""),
     "extract": (_extract, STRING),
-    "replace_regex": (lambda text, pattern, by: _pattern(pattern).sub(by, _text(text)), STRING),
+    "replace_regex": (lambda text, pattern, by: _replaced(_text(text), pattern, by), STRING),
     "replace_string": (lambda text, old, by: _text(text).replace(old, by), STRING),
     "split": (lambda text, at: _text(text).split(at), OBJECT),
     "array_length": (lambda value: len(value) if isinstance(value, list) else None, LONG),

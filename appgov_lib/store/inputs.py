@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
@@ -134,6 +134,11 @@ def coverage_rows(
     `imported` gives the imported spans per catalogue source.
     """
     rows = [_source_row(source, snapshots, imported.get(source.name, [])) for source in sources.values()]
+    by_name = {row.source: row for row in rows}
+    for source in sources.values():
+        if source.stands_in_for:
+            by_name[source.stands_in_for] = _either(by_name[source.stands_in_for], by_name[source.name], source)
+    rows = list(by_name.values())
     buckets: dict[str, list[ImportSpan]] = {}
     for entry in import_spans(snapshots):
         buckets.setdefault(entry.bucket, []).append(entry)
@@ -194,6 +199,30 @@ def _source_row(source: Source, snapshots: list[Snapshot], imported: list[Import
     )
 
 
+_RANK = ("complete", "partial", "failed", "not_permitted", "not_licensed", "not_collected")
+"""How much each status says, most first."""
+
+
+def _either(own: Coverage, other: Coverage, source: Source) -> Coverage:
+    """The coverage of facts that two sources give, each in its own form: that of the better one.
+
+    `other` is the coverage of `source`, which gives them in the form that lacks something.
+    """
+    better = _RANK.index(other.status) < _RANK.index(own.status)
+    if better:
+        lacks = f", without {source.gives_without}" if other.status in READABLE else ""
+        said = f"through {other.source}{lacks}" + (f": {other.reason}" if other.reason else "")
+        reason = "; ".join(part for part in (said, own.reason if own.rows else "") if part)
+        own = replace(own, status=other.status, reason=reason)
+    if other.status not in READABLE:
+        return own
+    # both were read, or only the other one was: a span is covered by either
+    starts = [moment for moment in (own.from_at, other.from_at) if moment is not None]
+    ends = [moment for moment in (own.to_at, other.to_at) if moment is not None]
+    optional = own.optional and not better
+    return replace(own, from_at=min(starts, default=None), to_at=max(ends, default=None), optional=optional)
+
+
 def covered_days(
     snapshots: Iterable[Snapshot], sources: Mapping[str, Source], imported: Mapping[str, list[ImportSpan]]
 ) -> list[tuple[str, date, bool]]:
@@ -207,6 +236,8 @@ def covered_days(
             span = span_of(state)
             if snapshot.kind == "extract" and name in sources and state.status == "complete" and span:
                 complete.setdefault(name, []).append(span)
+                if sources[name].stands_in_for:
+                    complete.setdefault(sources[name].stands_in_for, []).append(span)
     rows: dict[tuple[str, date], bool] = {}
     for name, entries in imported.items():
         for day in whole_days([entry.span for entry in entries if entry.span], IMPORT_EDGE):

@@ -24,10 +24,18 @@ from appgov_lib.store.models import insert_rows
 LEDGER = "retention.json"
 FAMILIES = {
     "sign_ins": ("sign_ins_graph", "sign_ins_diagnostic", "sign_ins_log_analytics", "sign_ins_unified_audit"),
-    "api_activity": ("api_activity_diagnostic", "api_activity_log_analytics", "api_activity_hunting"),
+    "api_activity": (
+        "api_activity_diagnostic",
+        "api_activity_log_analytics",
+        "api_activity_hunting",
+        "call_sums_hunting",
+    ),
 }
 """Logs of which daily sums are kept, with their buckets; the rows of other logs are never dropped."""
-SOURCES = {"sign_ins": tuple(f"sign_ins_{kind}" for kind in SIGN_IN_TYPES), "api_activity": ("api_activity",)}
+SOURCES = {
+    "sign_ins": tuple(f"sign_ins_{kind}" for kind in SIGN_IN_TYPES),
+    "api_activity": ("api_activity", "api_activity_sums"),
+}
 """The catalogue sources of those logs."""
 DAILY = ("sign_ins_daily", "app_activity_daily", "last_uses")
 """Files in `daily/`; each is read into the table `kept_<name>`."""

@@ -60,7 +60,7 @@ LAST_USES = """
         FROM stg_sign_ins
         WHERE credential_key_id IS NOT NULL AND error_code = 0
         UNION ALL
-        SELECT 'call', app_id, NULL, called_at FROM stg_api_activity WHERE NOT is_batch_envelope
+        SELECT 'call', app_id, NULL, last_called_at FROM api_calls_daily
     )
     SELECT kind, app_id, key_id, max(used_at) AS last_at
     FROM (

@@ -39,6 +39,28 @@ class Bench:
         """Make an input table from text."""
         load_table(self.con, name, text)
 
+    def requests(self, text: str) -> None:
+        """Make stg_api_activity from text, columns not given being NULL, and the daily calls counted from it."""
+        self.table("given_requests", text)
+        given = {row["column_name"] for row in self.rows("DESCRIBE given_requests")}
+        kinds = {
+            "called_at": "TIMESTAMP", "status": "INTEGER", "bytes_returned": "BIGINT", "is_app_only": "BOOLEAN",
+            "is_batch_envelope": "BOOLEAN",
+        }  # fmt: skip
+        missing = [
+            f"CAST({'false' if name == 'is_batch_envelope' else 'NULL'} AS {kinds.get(name, 'VARCHAR')}) AS {name}"
+            for name in self.models["stg_api_activity"].columns
+            if name not in given
+        ]
+        self.con.execute(
+            f"CREATE OR REPLACE TABLE stg_api_activity AS SELECT {', '.join(['*', *missing])} FROM given_requests"
+        )
+        if not self.rows("SELECT 1 FROM duckdb_tables() WHERE table_name = 'stg_api_activity_sums'"):
+            self.table("api_paths", "path | endpoint | service | resource_type | is_batch_envelope BOOLEAN")
+            self.empty("api_sums", "stg_api_activity_sums")
+        for name in ("api_day_sources", "api_calls_daily"):
+            self.run(name)
+
     def reference(self, name: str, text: str) -> None:
         """Replace a reference table."""
         load_table(self.con, f"ref_{name}", text)

@@ -19,6 +19,8 @@ from appgov_lib.store.models import load_models
 FOLDER = Path(__file__).parent.parent / "fixtures" / "graph"
 NEEDED = {"stg_app_role_assignments": ["stg_service_principals", "permission_definitions"]}
 """Tables made before the one that is tried, from the same records."""
+CHAINS = {"api_sums": ["api_requests", "api_paths", "stg_api_activity_sums"]}
+"""Tables made after the one that reads a bucket; the last of them is the one that stays."""
 
 
 def readers(source: str) -> list[str]:
@@ -27,6 +29,20 @@ def readers(source: str) -> list[str]:
     objects = f"read_ndjson_objects(${load_sources()[source].bucket},"
     texts = {model.name: model.path.read_text(encoding="utf-8") for model in load_models()}
     return [name for name, text in texts.items() if bucket in text or objects in text]
+
+
+def made(bench: Bench, table: str) -> list[dict[str, Any]]:
+    """Run a table that reads a bucket, with what it needs before and what is made of it; the rows that stay."""
+    shapes = [name for name in bench.models if name.startswith("api_activity_from_")] if table in CHAINS else []
+    bench.empty(*shapes)
+    for name in [*NEEDED.get(table, []), table, *CHAINS.get(table, [])]:
+        rows = bench.run(name)
+    return rows
+
+
+def kept(table: str) -> str:
+    """The table that stays of one that reads a bucket."""
+    return CHAINS.get(table, [table])[-1]
 
 
 def plain(value: object, kind: str) -> Any:
@@ -42,8 +58,6 @@ def typed_rows(bench: Bench, source: str, payload: dict[str, Any]) -> list[dict[
     bench.raw(load_sources()[source].bucket, payload["value"])
     for other, records in payload.get("beside", {}).items():
         bench.raw(load_sources()[other].bucket, records)
-    for needed in NEEDED.get(table, []):
-        bench.run(needed)
-    rows = bench.run(table)
-    kinds = {row["column_name"]: row["column_type"] for row in bench.rows(f"DESCRIBE {table}")}
+    rows = made(bench, table)
+    kinds = {row["column_name"]: row["column_type"] for row in bench.rows(f"DESCRIBE {kept(table)}")}
     return [{column: plain(value, kinds[column]) for column, value in row.items()} for row in rows]

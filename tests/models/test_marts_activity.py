@@ -57,8 +57,7 @@ def test_sign_ins_daily(bench: Bench) -> None:
 
 
 def test_app_activity_daily_and_service_daily(bench: Bench) -> None:
-    bench.table(
-        "stg_api_activity",
+    bench.requests(
         CALLS
         + """
         1 | a | 2026-11-15 00:00:00 | Exchange | 200 | 100 | u1 | read | false
@@ -153,7 +152,7 @@ def summary(bench: Bench, sign_ins: str, calls: str = "", days: int = 7) -> dict
     """app_usage_summary by app, through the daily marts."""
     bench.table("stg_service_principals", "service_principal_id | app_id")
     bench.table("stg_sign_ins", SIGN_INS + sign_ins)
-    bench.table("stg_api_activity", CALLS + calls)
+    bench.requests(CALLS + calls)
     bench.table("app_identity", "app_id | display_name | app_origin\nidle | Idle | internal")
     for model in ("sign_ins_daily", "app_activity_daily", "app_period_totals"):
         bench.run(model, days=days)

@@ -178,8 +178,7 @@ def test_last_use_takes_the_latest_of_three_sources(bench: Bench) -> None:
                 "app_id | last_sign_in_at TIMESTAMP\na1 | 2026-11-01\na2 | 2026-11-10\na3 | -")  # fmt: skip
     bench.table("stg_sign_ins", "app_id | service_principal_id | created_at TIMESTAMP\n"
                 "- | s1 | 2026-11-12\na2 | - | 2026-11-10\na1 | - | 2026-11-17")  # fmt: skip
-    bench.table(
-        "stg_api_activity",
+    bench.requests(
         """
         app_id | called_at TIMESTAMP | service | user_id | bytes_returned BIGINT | is_batch_envelope BOOLEAN
         a1 | 2026-11-11 | Exchange | u1 | 5 | false

@@ -157,8 +157,7 @@ def usage(
 ) -> list[dict[str, object]]:
     """app_permissions for the given calls; the last `covered` days up to 15 November are completely covered."""
     grants(bench, delegated, roles)
-    bench.table(
-        "stg_api_activity",
+    bench.requests(
         "request_id | app_id | called_at TIMESTAMP | resource_type | service | access | status INTEGER "
         "| is_app_only BOOLEAN | is_batch_envelope BOOLEAN\n" + calls,
     )

@@ -39,7 +39,7 @@ TABLES = {
     "stg_directory_audits": """audit_id VARCHAR, activity_at TIMESTAMP, activity VARCHAR, result VARCHAR,
         actor_id VARCHAR, actor_name VARCHAR, actor_ip VARCHAR, target_ids VARCHAR[]""",
     "stg_sign_ins": "sign_in_id VARCHAR, created_at TIMESTAMP, app_id VARCHAR",
-    "stg_api_activity": "request_id VARCHAR, called_at TIMESTAMP, app_id VARCHAR",
+    "api_calls_daily": "app_id VARCHAR, first_called_at TIMESTAMP, last_called_at TIMESTAMP, calls BIGINT",
     "stg_delegated_grants": """grant_id VARCHAR, service_principal_id VARCHAR, resource_id VARCHAR,
         consent_type VARCHAR, principal_id VARCHAR, scopes VARCHAR[]""",
     "stg_app_role_assignments": """assignment_id VARCHAR, service_principal_id VARCHAR, resource_id VARCHAR,

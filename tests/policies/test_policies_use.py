@@ -238,8 +238,11 @@ def test_use_in_the_hours_before_the_credential_belongs_to_the_return(con):
 
 def test_dormant_app_may_come_back_through_an_api_call(con):
     dormant(con, "2026-09-01", None)
-    add(con, "stg_api_activity", request_id="r", called_at="2026-11-11", app_id=APP)
-    assert one(con, "dormant-app-new-credential")["evidence"]["used_after"].startswith("2026-11-11")
+    times = {"first_called_at": "2026-11-11 07:00", "last_called_at": "2026-11-11 09:00"}
+    add(con, "api_calls_daily", app_id=APP, calls=40, **times)
+    evidence = one(con, "dormant-app-new-credential")["evidence"]
+    assert evidence["used_after"].startswith("2026-11-11 07:00")
+    assert evidence["uses_after"] == 40
 
 
 def test_dormant_app_never_seen_counts_from_the_start_of_the_log(con):

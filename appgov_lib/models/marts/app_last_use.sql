@@ -1,5 +1,5 @@
 -- grain: app that was ever seen at work
--- source: stg_service_principal_sign_in_activities, stg_sign_ins, stg_api_activity, kept_last_uses
+-- source: stg_service_principal_sign_in_activities, stg_sign_ins, api_calls_daily, kept_last_uses
 WITH sign_ins AS (
     SELECT coalesce(i.app_id, s.app_id) AS app_id, max(i.created_at) AS last_at
     FROM stg_sign_ins AS i
@@ -11,13 +11,26 @@ WITH sign_ins AS (
 calls AS (
     SELECT
         app_id,
-        max(called_at) AS last_at,
-        count(*) FILTER (called_at >= CAST($as_of AS DATE) - 29) AS calls_30d,
-        CAST(sum(bytes_returned) FILTER (called_at >= CAST($as_of AS DATE) - 29) AS BIGINT) AS bytes_30d,
-        count(DISTINCT user_id) FILTER (called_at >= CAST($as_of AS DATE) - 29) AS users_30d,
-        list_sort(list_distinct(list(service) FILTER (called_at >= CAST($as_of AS DATE) - 29))) AS services
+        max(last_called_at) AS last_at,
+        CAST(coalesce(sum(calls) FILTER (day >= CAST($as_of AS DATE) - 29), 0) AS BIGINT) AS calls_30d,
+        CAST(sum(bytes_returned) FILTER (day >= CAST($as_of AS DATE) - 29) AS BIGINT) AS bytes_30d,
+        list_sort(list_distinct(list(service) FILTER (day >= CAST($as_of AS DATE) - 29))) AS services
+    FROM api_calls_daily
+    GROUP BY app_id
+),
+
+people AS (
+    SELECT app_id, count(DISTINCT user_id) AS users_30d
     FROM stg_api_activity
-    WHERE called_at < CAST($as_of AS DATE) + 1 AND NOT is_batch_envelope
+    WHERE called_at >= CAST($as_of AS DATE) - 29 AND called_at < CAST($as_of AS DATE) + 1 AND NOT is_batch_envelope
+    GROUP BY app_id
+),
+
+-- of days that were read as sums: the day with most people, which is the least number there can have been
+people_at_least AS (
+    SELECT app_id, max(users) AS users_30d
+    FROM api_calls_daily
+    WHERE day >= CAST($as_of AS DATE) - 29
     GROUP BY app_id
 ),
 
@@ -61,8 +74,13 @@ SELECT
     -- an app whose calls are all too old, or pruned, made none in the 30 days
     coalesce(c.calls_30d, CASE WHEN u.last_api_call_at IS NOT NULL THEN 0 END) AS calls_30d,
     c.bytes_30d,
-    coalesce(c.users_30d, CASE WHEN u.last_api_call_at IS NOT NULL THEN 0 END) AS users_30d,
+    coalesce(
+        greatest(p.users_30d, l.users_30d),
+        CASE WHEN u.last_api_call_at IS NOT NULL THEN 0 END
+    ) AS users_30d,
     c.services
 FROM last_uses AS u
 LEFT JOIN calls AS c ON c.app_id = u.app_id
+LEFT JOIN people AS p ON p.app_id = u.app_id
+LEFT JOIN people_at_least AS l ON l.app_id = u.app_id
 ORDER BY u.app_id

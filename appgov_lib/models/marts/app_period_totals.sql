@@ -31,6 +31,9 @@ call_totals AS (
         sum(d.bytes_returned) FILTER (d.day >= b.first_day) AS bytes_returned,
         sum(d.bytes_returned) FILTER (d.day BETWEEN b.previous_first_day AND b.first_day - 1) AS bytes_previous,
         list_sort(list_distinct(list(d.service) FILTER (d.day >= b.first_day))) AS services,
+        -- of days read as sums nobody is named: the fullest day is the least number there can have been
+        max(d.users) FILTER (d.day >= b.first_day) AS users_in_a_day,
+        max(d.users) FILTER (d.day BETWEEN b.previous_first_day AND b.first_day - 1) AS users_in_a_day_previous,
         min(d.day) AS first_day,
         max(d.day) AS last_day
     FROM app_activity_daily AS d
@@ -64,8 +67,8 @@ SELECT
     CAST(coalesce(c.errors, 0) AS BIGINT) AS errors,
     CAST(c.bytes_returned AS BIGINT) AS bytes_returned,
     CAST(c.bytes_previous AS BIGINT) AS bytes_previous,
-    coalesce(u.users, 0) AS users,
-    coalesce(u.users_previous, 0) AS users_previous,
+    coalesce(greatest(u.users, c.users_in_a_day), 0) AS users,
+    coalesce(greatest(u.users_previous, c.users_in_a_day_previous), 0) AS users_previous,
     coalesce(c.services, CAST([] AS VARCHAR[])) AS services,
     least(s.first_day, c.first_day) AS first_seen,
     greatest(s.last_day, c.last_day) AS last_seen
