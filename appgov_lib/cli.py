@@ -28,6 +28,7 @@ from appgov_lib.output import (
     prune_done,
     report_done,
 )
+from appgov_lib.permissions_file import permissions_group
 from appgov_lib.settings import Settings, private_dir
 from appgov_lib.terminal import clean
 
@@ -300,6 +301,9 @@ def path(settings: Settings, as_json: bool, quiet: bool, what: str) -> int:
         raise WarehouseMissing(f"There is no {what} for tenant {settings.tenant} in {settings.home} yet.")
     print_json({what: str(place.resolve())}) if as_json else click.echo(place.resolve())
     return ExitCode.DONE
+
+
+cli.add_command(permissions_group(common))
 
 
 def _now() -> datetime:

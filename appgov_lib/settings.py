@@ -98,6 +98,11 @@ class Settings:
         return self.data_dir / "warehouse"
 
     @property
+    def reference_dir(self) -> Path:
+        """Reference tables of the user's own, which a build takes before the shipped ones."""
+        return self.home / "reference"
+
+    @property
     def reports_dir(self) -> Path:
         """One folder per as-of date, and `latest`."""
         return self.home / "reports" / self.tenant

@@ -41,6 +41,7 @@ ROOMS = [
     ["sample"],
     ["demo"],
     ["options", "output"],
+    ["permissions_file"],
     ["cli"],
     ["__main__"],
 ]

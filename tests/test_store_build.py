@@ -271,6 +271,7 @@ def test_every_sql_file_is_in_the_catalogue_and_opens_with_grain_and_source() ->
 def test_reference_tables_name_their_sources() -> None:
     keys = {
         "endpoint_families": ("prefix",),
+        "endpoint_permissions": ("method", "endpoint", "permission_type"),
         "first_party_tenants": ("tenant_id",),
         "permission_families": ("noun",),
         "permission_levels": ("resource_app_id", "permission", "permission_type"),

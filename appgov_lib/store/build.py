@@ -29,7 +29,7 @@ from appgov_lib.store.inputs import (
     import_spans,
 )
 from appgov_lib.store.kept import Ledger, fill, folders, read_ledger
-from appgov_lib.store.models import PACKAGE, Model, insert_rows, load_models, prepare, run_model
+from appgov_lib.store.models import PACKAGE, Model, insert_rows, load_models, prepare, reference_tables, run_model
 from appgov_lib.store.warehouse import Build
 
 Progress = Callable[[str], None]
@@ -71,11 +71,14 @@ def build(settings: Settings, as_of: date, days: int = 7, progress: Progress | N
         raise ConfigError(
             f"The raw file {gone[0]} is missing; move its snapshot folder away and extract or import again."
         )
-    build_id = make_build_id(as_of, days, snapshots, ledger)
+    own = own_tables(settings)
+    build_id = make_build_id(as_of, days, snapshots, ledger, own)
     models = load_models()
-    with Build(settings, build_id, readable=(settings.raw_dir, PACKAGE, *folders(settings))) as target:
+    with Build(
+        settings, build_id, readable=(settings.raw_dir, settings.reference_dir, PACKAGE, *folders(settings))
+    ) as target:
         con = target.con
-        prepare(con)
+        prepare(con, settings.reference_dir)
         fill(con, settings, snapshots, ledger)
         for model in (model for model in models if model.layer == "staging"):
             tell(model.name)
@@ -85,7 +88,7 @@ def build(settings: Settings, as_of: date, days: int = 7, progress: Progress | N
             tell(model.name)
             _run(con, model, files, as_of, days)
         results = _check(con, models, snapshots, files)
-        _write_run_info(con, settings, build_id, as_of, days, snapshots)
+        _write_run_info(con, settings, build_id, as_of, days, snapshots, own)
         _judge(con, settings, as_of, days, tell)
         _describe(con, models)
         tables = _row_counts(con)
@@ -100,11 +103,27 @@ def build(settings: Settings, as_of: date, days: int = 7, progress: Progress | N
     )
 
 
-def make_build_id(as_of: date, days: int, snapshots: list[Snapshot], ledger: Ledger | None = None) -> str:
-    """Name a build after what goes into it: as-of date and a hash over period, version, snapshots, pruned files."""
+def own_tables(settings: Settings) -> dict[str, str]:
+    """Reference tables of the user's own that a build takes, by name, with the hash of their content."""
+    files = [path for path in reference_tables(settings.reference_dir) if path.parent == settings.reference_dir]
+    return {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def make_build_id(
+    as_of: date,
+    days: int,
+    snapshots: list[Snapshot],
+    ledger: Ledger | None = None,
+    own: Mapping[str, str] | None = None,
+) -> str:
+    """Name a build after what goes into it: as-of date and a hash over all else.
+
+    That is the period, the version, the snapshots, the files pruned from them and the user's own reference tables.
+    """
     parts = [as_of.isoformat(), str(days), __version__, *(snapshot.snapshot_id for snapshot in snapshots)]
     for name, paths in sorted((ledger.dropped if ledger else {}).items()):
         parts += [f"without {name}/{path}" for path in sorted(paths)]
+    parts += [f"with {name} {digest}" for name, digest in sorted((own or {}).items())]
     text = "\n".join(parts)
     return f"{as_of:%Y%m%d}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
@@ -200,6 +219,7 @@ def _write_run_info(
     as_of: date,
     days: int,
     snapshots: list[Snapshot],
+    own: Mapping[str, str],
 ) -> None:
     """Create run_info: what went into this build, as key and value."""
     facts = {
@@ -209,11 +229,17 @@ def _write_run_info(
         "data_read_at": max(snapshot.finished_at for snapshot in snapshots),
         "days": str(days),
         "duckdb_version": duckdb.__version__,
+        "endpoint_permissions": _origin(own.get("endpoint_permissions")),
         "snapshots": json.dumps([snapshot.snapshot_id for snapshot in snapshots]),
         "tenant": settings.tenant,
     }
     con.execute("CREATE OR REPLACE TABLE run_info (key VARCHAR, value VARCHAR)")
     insert_rows(con, "run_info", sorted(facts.items()))
+
+
+def _origin(digest: str | None) -> str:
+    """Which table of endpoint permissions a build used, in words."""
+    return "shipped with appgov" if digest is None else f"taken in by appgov permissions refresh, sha256 {digest[:12]}"
 
 
 def _judge(con: duckdb.DuckDBPyConnection, settings: Settings, as_of: date, days: int, tell: Progress) -> None:

@@ -17,6 +17,8 @@ from appgov_lib.errors import ConfigError
 PACKAGE = Path(__file__).parent.parent
 MODELS_DIR = PACKAGE / "models"
 REFERENCE_DIR = PACKAGE / "reference"
+REPLACEABLE = frozenset({"endpoint_permissions.csv"})
+"""Reference tables that a user's own file may stand in for."""
 EMPTY = MODELS_DIR / "empty.ndjson"
 """Stands in for a bucket nobody filled, so that every model can always run."""
 
@@ -87,19 +89,46 @@ def _model(entry: dict[str, Any], folder: Path) -> Model:
     return Model(**known)
 
 
-def prepare(con: duckdb.DuckDBPyConnection) -> None:
+def prepare(con: duckdb.DuckDBPyConnection, own: Path | None = None) -> None:
     """Load what models share into `con`: macros, empty tables for the builder, and each reference table.
 
-    A reference table is called `ref_<file stem>`; all its columns are text.
+    A reference table is called `ref_<file stem>`; all its columns are text. `own` is a folder whose tables stand in
+    for the shipped ones of the same name, where that is allowed; raises `ConfigError` for one that is damaged.
     """
     for name in ("macros.sql", "before.sql"):
         con.execute((MODELS_DIR / name).read_text(encoding="utf-8"))
-    for path in sorted(REFERENCE_DIR.glob("*.csv")):
+    for path in reference_tables(own):
         con.execute(
             f"CREATE OR REPLACE TABLE ref_{path.stem} AS "
             "SELECT * FROM read_csv($path, header = true, all_varchar = true, delim = ',', quote = '\"')",
             {"path": str(path)},
         )
+
+
+def reference_tables(own: Path | None = None) -> list[Path]:
+    """The file of each reference table: the user's own in the folder `own` before the shipped one.
+
+    Raises `ConfigError` for a file of the user's whose first line is not that of the shipped one.
+    """
+    found = []
+    for shipped in sorted(REFERENCE_DIR.glob("*.csv")):
+        mine = own / shipped.name if own is not None and shipped.name in REPLACEABLE else None
+        if mine is not None and mine.exists() and _first_line(mine) != _first_line(shipped):
+            raise ConfigError(
+                f"The reference table {mine} is damaged: its first line is not the expected one; run `appgov "
+                "permissions refresh` again, or remove the file to use the shipped table."
+            )
+        found.append(mine if mine is not None and mine.exists() else shipped)
+    return found
+
+
+def _first_line(path: Path) -> bytes:
+    """The header of a table; empty where the file cannot be read."""
+    try:
+        with path.open("rb") as handle:
+            return handle.readline(1000).strip()
+    except OSError:
+        return b""
 
 
 def run_model(

@@ -22,8 +22,8 @@ named AS (
         *,
         coalesce(resource_app_id = '00000003-0000-0000-c000-000000000000', false) AS is_graph,
         split_part(permission, '.', 1) AS noun,
-        -- after the noun: RoleManagement.Read and PrivilegedAccess.Read change nothing
-        regexp_matches(
+        -- after the noun: RoleManagement.Read and Policy.Read.B2BManagementPolicy change nothing
+        split_part(permission, '.', 2) NOT IN ('Read', 'ReadBasic') AND regexp_matches(
             CASE WHEN contains(permission, '.') THEN substr(permission, instr(permission, '.')) ELSE permission END,
             'Write|Manage|Send|Create|Delete|Update|Invite|Execute|FullControl|Privileged|Upload|Initiate|Join|Approve|'
             || 'AccessAsUser|full_access|impersonation|Import|Enable|Disable|Revoke|Remove|Restore|Migrate'
@@ -33,7 +33,26 @@ named AS (
             '\.(Selected|OwnedBy|CreatedByApp|AppFolder|Group|Chat|OwnedGroup)(\.|$)|'
             || 'ForTeam|ForChat|ForUser|Selected|WhereInstalled'
         ) AS is_limited,
-        regexp_matches(permission, '\.(All|Shared|AllAccessible)$') AS reaches_others
+        regexp_matches(permission, '\.(All|Shared|AllAccessible)$') AS reaches_others,
+        -- Graph and SharePoint: nothing but what was chosen, created, owned or installed into
+        resource_app_id IN ('00000003-0000-0000-c000-000000000000', '00000003-0000-0ff1-ce00-000000000000')
+            AND regexp_matches(
+                permission,
+                '.\.(OwnedBy|ManagedBy|CreatedByApp|AppFolder|WhereInstalled|IdentityParentedBy|Group|Chat|OwnedGroup)'
+                || '(\.|$)|Selected|SelfFor'
+            ) AS is_scope_limited,
+        CASE
+            WHEN permission_type <> 'application' THEN NULL
+            WHEN resource_app_id IN ('00000003-0000-0000-c000-000000000000', '00000002-0000-0ff1-ce00-000000000000')
+                AND regexp_matches(
+                    permission,
+                    '^((Mail|Mail-Advanced|Calendars|Contacts|MailboxSettings|SMTP)\.|full_access_as_app$)'
+                ) THEN 'exchange_application_access'
+            WHEN resource_app_id = '00000002-0000-0ff1-ce00-000000000000'
+                AND regexp_matches(permission, '^(IMAP|POP)\.') THEN 'exchange_mailbox_permissions'
+            WHEN resource_app_id = '00000003-0000-0000-c000-000000000000'
+                AND regexp_matches(permission, '^OnlineMeeting') THEN 'teams_application_access'
+        END AS may_be_limited_by
     FROM held
 ),
 
@@ -89,7 +108,9 @@ SELECT
     list_filter(string_split(coalesce(r.resource_types, j.family_resource_types), ' '), lambda t: t <> '')
         AS resource_types,
     coalesce(r.access, CASE WHEN j.is_write THEN 'write' ELSE 'read' END) AS access,
-    r.permission IS NOT NULL AS is_reviewed
+    r.permission IS NOT NULL AS is_reviewed,
+    coalesce(j.is_scope_limited, false) AS is_scope_limited,
+    j.may_be_limited_by
 FROM judged AS j
 LEFT JOIN ref_permission_levels AS r
     ON r.resource_app_id = j.resource_app_id
