@@ -23,7 +23,19 @@ POLICY_HEADINGS = [
 
 # Rooms of the package in the order data flows. A module may import from its own room and from those before it.
 ROOMS = [
-    ["", "errors", "settings", "formats", "lean", "period", "progress", "terminal", "theme", "templating"],
+    [
+        "",
+        "errors",
+        "settings",
+        "formats",
+        "lean",
+        "least_privilege",
+        "period",
+        "progress",
+        "terminal",
+        "theme",
+        "templating",
+    ],
     ["extract"],
     ["as_of"],
     ["imports"],

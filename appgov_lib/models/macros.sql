@@ -75,3 +75,24 @@ CREATE OR REPLACE TEMP MACRO api_access(method, endpoint) AS CASE
     ) THEN 'read'
     WHEN method IS NOT NULL THEN 'write'
 END;
+
+-- Whether a call was served: any 2xx; a download is answered by a redirect (302), an unchanged object by 304.
+CREATE OR REPLACE TEMP MACRO api_served(status) AS coalesce(status BETWEEN 200 AND 299 OR status IN (302, 304), false);
+
+-- One spelling of an endpoint, for matching: lower case, /me is a user, what stands between two words of a large
+-- collection is an id, the root of a drive and an address in it are items, a folder by its well-known name is a
+-- folder, names of types go.
+CREATE OR REPLACE TEMP MACRO endpoint_key(endpoint) AS rtrim(
+    regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
+        replace(replace(replace(
+            regexp_replace(lower(endpoint), '^/me(/|$)', '/users/{id}\1'),
+            '({id})', '/{id}'), '()', ''), '/microsoft.graph.', '/'),
+        '^/sites/(root$|[^/]+:/[^/]+)', '/sites/{id}'),
+        '^/(users|groups|sites|drives|teams|chats|applications|serviceprincipals|devices)/[^/]+/', '/\1/{id}/'),
+        '/(root|items/\{id\}|special/[^/]+):/[^/]+', '/items/{id}', 'g'),
+        '(/drive|/drives/\{id\})/root(/|$)', '\1/items/{id}\2'),
+        '/(mailfolders|childfolders)/(inbox|sentitems|drafts|deleteditems|archive|junkemail|outbox|msgfolderroot)(/|$)',
+        '/\1/{id}\3', 'g'),
+        '/items/\{id\}:(/|$)', '/items/{id}\1', 'g'),
+    '/'
+);

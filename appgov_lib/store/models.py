@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 
 from appgov_lib.errors import ConfigError
+from appgov_lib.least_privilege import COVER_OPTIONS, smallest_cover
 
 PACKAGE = Path(__file__).parent.parent
 MODELS_DIR = PACKAGE / "models"
@@ -90,7 +91,7 @@ def _model(entry: dict[str, Any], folder: Path) -> Model:
 
 
 def prepare(con: duckdb.DuckDBPyConnection, own: Path | None = None) -> None:
-    """Load what models share into `con`: macros, empty tables for the builder, and each reference table.
+    """Load what models share into `con`: macros, empty tables for the builder, reference tables, `smallest_cover`.
 
     A reference table is called `ref_<file stem>`; all its columns are text. `own` is a folder whose tables stand in
     for the shipped ones of the same name, where that is allowed; raises `ConfigError` for one that is damaged.
@@ -103,6 +104,8 @@ def prepare(con: duckdb.DuckDBPyConnection, own: Path | None = None) -> None:
             "SELECT * FROM read_csv($path, header = true, all_varchar = true, delim = ',', quote = '\"')",
             {"path": str(path)},
         )
+    # the one rule that is no SQL: a search over combinations
+    con.create_function("smallest_cover", smallest_cover, [COVER_OPTIONS], "VARCHAR[]")
 
 
 def reference_tables(own: Path | None = None) -> list[Path]:

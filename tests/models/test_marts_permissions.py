@@ -12,6 +12,8 @@ from conftest import Bench
 GRAPH = "00000003-0000-0000-c000-000000000000"
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 
+NO_CALLS = "permissions VARCHAR[] | permission_type"
+
 PRINCIPALS = """
     service_principal_id | app_id | display_name | created_at TIMESTAMP
     graph | 00000003-0000-0000-c000-000000000000 | Microsoft Graph | 2020-01-01
@@ -109,6 +111,7 @@ LEVELS = [
 
 
 def test_levels_judge_like_a_defender(bench: Bench) -> None:
+    bench.table("called_endpoints", NO_CALLS)
     bench.table("consent_grants", "resource_app_id | permission | permission_type")
     for kind, name, _ in LEVELS:
         bench.con.execute("INSERT INTO consent_grants VALUES (?, ?, ?)", [GRAPH, name, kind])
@@ -138,6 +141,7 @@ def test_no_level_holds_more_than_half_of_the_graph_permissions(bench: Bench) ->
     path = SHARED / "graph" / "graph-permissions.csv"
     if not path.exists():
         pytest.skip("the public list of Graph permissions is not beside the checkout")
+    bench.table("called_endpoints", NO_CALLS)
     bench.table("consent_grants", "resource_app_id | permission | permission_type")
     with path.open(encoding="utf-8", newline="") as handle:
         names = {(row["value"], row["type"].lower()) for row in csv.DictReader(handle)}
@@ -150,127 +154,3 @@ def test_no_level_holds_more_than_half_of_the_graph_permissions(bench: Bench) ->
     assert len(rows) > 1000
     assert max(counts.values()) <= len(rows) / 2, counts
     assert min(counts.values()) >= len(rows) / 20, counts
-
-
-def usage(
-    bench: Bench, calls: str, *, covered: int = 30, delegated: str = "", roles: str = ""
-) -> list[dict[str, object]]:
-    """app_permissions for the given calls; the last `covered` days up to 15 November are completely covered."""
-    grants(bench, delegated, roles)
-    bench.requests(
-        "request_id | app_id | called_at TIMESTAMP | resource_type | service | access | status INTEGER "
-        "| is_app_only BOOLEAN | is_batch_envelope BOOLEAN\n" + calls,
-    )
-    bench.table("covered_days", "source | day DATE | is_complete BOOLEAN")
-    bench.con.execute(
-        "INSERT INTO covered_days SELECT 'api_activity', DATE '2026-11-15' - CAST(i AS INTEGER), true "
-        "FROM range(?) AS t(i)",
-        [covered],
-    )
-    bench.table("stg_applications", "app_id | required_resource_access JSON")
-    for model in ("consent_grants", "permission_judgements", "app_resource_usage", "permission_usage"):
-        bench.run(model)
-    return bench.run("app_permissions")
-
-
-ROLE = "a1 | old | ServicePrincipal | graph | r-mail | Mail.Read | 2026-03-01"
-
-
-@pytest.mark.parametrize(
-    ("calls", "expected", "count"),
-    [
-        ("1 | a-old | 2026-11-15 23:59:59 | messages | Exchange | read | 200 | true | false", "used", 1),
-        ("1 | a-old | 2026-11-10 | messages | Exchange | read | 206 | true | false", "used", 1),  # 206 is a success
-        ("1 | a-old | 2026-11-10 | messages | Exchange | read | - | true | false", "unknown", 0),
-        ("1 | a-old | 2026-11-10 | messages | Exchange | read | 403 | true | false", "unknown", 0),  # tried in vain
-        (
-            "1 | a-old | 2026-11-10 | messages | Exchange | write | 202 | true | false",
-            "unknown",
-            0,
-        ),  # a write is no read
-        ("1 | a-old | 2026-11-10 | messages | Exchange | read | 200 | false | false", "unknown", 0),  # with a user
-        ("1 | a-old | 2026-11-10 | messages | Exchange | read | 200 | - | false", "used", 1),  # log does not tell
-        ("1 | a-old | 2026-11-10 | directory | Directory | read | 200 | true | false", "unused", 0),
-        ("1 | a-old | 2026-11-10 | other | Other | read | 200 | true | false", "unknown", 0),  # not recognised
-        ("1 | a-old | 2026-11-10 | other | Other | write | 200 | true | true", "unused", 0),  # an envelope is no call
-        ("1 | a-old | 2026-10-16 23:59:59 | messages | Exchange | read | 200 | true | false", "unused", 0),  # day 31
-        (
-            "1 | a-old | 2026-11-16 | messages | Exchange | read | 200 | true | false",
-            "unused",
-            0,
-        ),  # after the as-of date
-        ("", "unused", 0),
-    ],
-)
-def test_usage_of_a_read_permission(bench: Bench, calls: str, expected: str, count: int) -> None:
-    (row,) = usage(bench, calls, roles=ROLE)
-    assert (row["usage"], row["calls"]) == (expected, count), row["usage_reason"]
-    assert row["usage_reason"]
-    assert (row["last_used_at"] is not None) == (expected == "used")
-
-
-def test_unused_needs_thirty_covered_days(bench: Bench) -> None:
-    (row,) = usage(bench, "", covered=29, roles=ROLE)
-    assert (row["usage"], row["calls"]) == ("unknown", None)
-    assert "not fully covered" in str(row["usage_reason"])
-
-
-def test_unused_needs_an_age(bench: Bench) -> None:
-    rows = usage(
-        bench,
-        "",
-        roles="""
-        a1 | young | ServicePrincipal | graph | r-mail | Mail.Read | 2026-11-01
-        a2 | undated | ServicePrincipal | graph | r-mail | Mail.Read | 2026-11-01
-        """,
-    )
-    assert {(r["app_id"], r["usage"], r["usage_reason"]) for r in rows} == {
-        ("a-young", "unknown", "the app is younger than 30 days"),
-        ("a-undated", "unknown", "the age of the app is not known"),
-    }
-
-
-def test_write_permissions_are_proved_by_reads_but_sending_is_not(bench: Bench) -> None:
-    calls = "1 | a-old | 2026-11-10 | messages | Exchange | read | 200 | false | false"
-    rows = usage(bench, calls, delegated="g1 | old | graph | AllPrincipals | - | [Mail.ReadWrite, Mail.Send, openid]")
-    assert {r["permission"]: r["usage"] for r in rows} == {
-        "Mail.ReadWrite": "used",
-        "Mail.Send": "unknown",
-        "openid": "unknown",
-    }
-
-
-def test_other_resources_are_unknown_whatever_graph_says(bench: Bench) -> None:
-    calls = "1 | a-old | 2026-11-10 | messages | Exchange | read | 200 | true | false"
-    (row,) = usage(bench, calls, roles="a1 | old | ServicePrincipal | other | r9 | Mail.Read | 2026-01-01")
-    assert row["usage"] == "unknown"
-    assert row["usage_reason"] == "calls to this resource are not in the Graph activity log"
-
-
-def test_manifest(bench: Bench) -> None:
-    usage(bench, "", roles=ROLE, delegated="g1 | old | graph | AllPrincipals | - | [Mail.Read, Unlisted.Name]")
-    bench.con.execute(
-        """INSERT INTO stg_applications VALUES ('a-old', '[{"resourceAppId": "x", "resourceAccess":
-        [{"id": "R-MAIL", "type": "Role"}, null]}, null]')"""
-    )
-    found = {(r["permission"], r["permission_type"]): r["in_manifest"] for r in bench.run("app_permissions")}
-    assert found == {
-        ("Mail.Read", "application"): True,
-        ("Mail.Read", "delegated"): False,
-        ("Unlisted.Name", "delegated"): None,  # no id to compare
-    }
-
-
-def test_app_resource_usage_counts(bench: Bench) -> None:
-    # 3 calls of the same kind: 2 good reads (200, 204), 1 refused write; the batch envelope is left out.
-    usage(
-        bench,
-        """
-        1 | a-old | 2026-11-10 01:00:00 | files | OneDrive | read | 200 | true | false
-        2 | a-old | 2026-11-11 01:00:00 | files | OneDrive | read | 204 | true | false
-        3 | a-old | 2026-11-12 01:00:00 | files | OneDrive | write | 403 | true | false
-        4 | a-old | 2026-11-12 01:00:00 | other | Other | write | 200 | true | true
-        """,
-    )
-    (row,) = bench.rows("SELECT calls, good_reads, good_writes, last_good_write_at FROM app_resource_usage")
-    assert row == {"calls": 3, "good_reads": 2, "good_writes": 0, "last_good_write_at": None}

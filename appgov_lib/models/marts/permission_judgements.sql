@@ -1,5 +1,5 @@
--- grain: permission that somebody holds (resource app x permission x type)
--- source: consent_grants; reference/permission_levels.csv; reference/permission_families.csv
+-- grain: permission that somebody holds, or that would allow a call seen (resource app x permission x type)
+-- source: consent_grants, called_endpoints; reference/permission_levels.csv; reference/permission_families.csv
 --
 -- A permission in our reviewed table has the level given there. For any other name the rules below decide, in this
 -- order; the reason says so:
@@ -15,6 +15,12 @@ WITH held AS (
         permission,
         permission_type
     FROM consent_grants
+    UNION
+    SELECT
+        '00000003-0000-0000-c000-000000000000' AS resource_app_id,
+        unnest(permissions) AS permission,
+        permission_type
+    FROM called_endpoints
 ),
 
 named AS (

@@ -1,15 +1,41 @@
 -- grain: permission held (service principal x resource x permission x type)
--- source: consent_grants, permission_judgements, app_resource_usage
--- A permission counts the calls of its own kind: with a user for delegated, without one for application.
-WITH judged AS (
+-- source: consent_grants, permission_judgements, permission_calls, app_calls, stg_oauth_app_info, stg_sign_ins
+-- The evidence of the 30 days that end with $as_of, before any verdict.
+WITH proved AS (
+    SELECT
+        service_principal_id,
+        resource_id,
+        permission,
+        permission_type,
+        CAST(sum(calls) AS BIGINT) AS good_calls,
+        CAST(sum(refused_calls) AS BIGINT) AS refused_calls,
+        max(last_called_at) AS last_good_at,
+        bool_or(is_sure) FILTER (calls > 0) AS is_sure,
+        list(
+            concat(method, ' ', endpoint, ' (', calls, ')') ORDER BY calls DESC, endpoint, method
+        ) FILTER (calls > 0)[1:5] AS proving_endpoints
+    FROM permission_calls
+    GROUP BY ALL
+),
+
+-- Calls the endpoint map does not know prove by family: mail calls prove a mail permission.
+families AS (
+    SELECT app_id, permission_type, resource_type, access, sum(served_calls) AS calls,
+        max(last_served_at) AS last_good_at
+    FROM app_calls
+    WHERE is_unmatched AND served_calls > 0
+    GROUP BY ALL
+),
+
+judged AS (
     SELECT
         g.*,
         coalesce(g.resource_app_id = '00000003-0000-0000-c000-000000000000', false) AS is_graph,
         j.privilege_level,
         j.level_reason,
         j.service,
-        j.resource_types,
         j.access,
+        j.resource_types,
         -- a right to send or create only is not shown by a read
         j.access = 'write'
             AND NOT regexp_matches(g.permission, '\.(Send|Create|Invite|Initiate|Upload)(\.|$)') AS also_reads
@@ -20,45 +46,64 @@ WITH judged AS (
         AND j.resource_app_id IS NOT DISTINCT FROM g.resource_app_id
 ),
 
-matching AS (
+by_family AS (
     SELECT
-        j.*,
-        u.calls,
-        u.good_reads,
-        u.good_writes,
-        u.last_good_read_at,
-        u.last_good_write_at,
-        -- a log that does not tell whether a user was there counts for both kinds
-        coalesce(u.is_app_only = (j.permission_type = 'application'), true) AS is_own_kind
-    FROM judged AS j
-    LEFT JOIN app_resource_usage AS u
-        ON j.is_graph AND u.app_id = j.app_id AND list_contains(j.resource_types, u.resource_type)
+        j.service_principal_id,
+        j.resource_id,
+        j.permission,
+        j.permission_type,
+        CAST(sum(f.calls) AS BIGINT) AS family_calls,
+        max(f.last_good_at) AS family_last_at
+    FROM (SELECT * EXCLUDE (resource_types), unnest(resource_types) AS resource_type FROM judged WHERE is_graph) AS j
+    INNER JOIN families AS f
+        ON f.app_id = j.app_id
+        AND f.permission_type = j.permission_type
+        AND f.resource_type = j.resource_type
+        AND (f.access = j.access OR j.also_reads)
+    GROUP BY ALL
+),
+
+microsoft AS (
+    SELECT app_id, lower(p.permission_type) AS permission_type, p.permission,
+        coalesce(p.resource_app_id, '00000003-0000-0000-c000-000000000000') AS resource_app_id,
+        bool_or(p.in_use) AS in_use
+    FROM (
+        SELECT app_id, unnest(from_json(permissions, '[{"permission": "VARCHAR", "permission_type": "VARCHAR",
+            "in_use": "BOOLEAN", "resource_app_id": "VARCHAR"}]')) AS p
+        FROM stg_oauth_app_info
+    )
+    WHERE p.in_use IS NOT NULL
+    GROUP BY ALL
+),
+
+tokens AS (
+    SELECT app_id, resource_id, max(created_at) AS last_at
+    FROM stg_sign_ins
+    WHERE error_code = 0 AND created_at >= CAST($as_of AS DATE) - 29 AND created_at < CAST($as_of AS DATE) + 1
+    GROUP BY ALL
 )
 
 SELECT
-    service_principal_id,
-    resource_id,
-    permission,
-    permission_type,
-    any_value(is_graph) AS is_graph,
-    any_value(privilege_level) AS privilege_level,
-    any_value(level_reason) AS level_reason,
-    any_value(service) AS service,
-    any_value(resource_types) AS resource_types,
-    any_value(access) AS access,
-    CAST(coalesce(sum(calls), 0) AS BIGINT) AS family_calls,
-    CAST(coalesce(sum(CASE
-        WHEN NOT is_own_kind THEN 0
-        WHEN access = 'read' THEN good_reads
-        WHEN also_reads THEN good_reads + good_writes
-        ELSE good_writes
-    END), 0) AS BIGINT) AS good_calls,
-    max(CASE
-        WHEN NOT is_own_kind THEN NULL
-        WHEN access = 'read' THEN last_good_read_at
-        WHEN also_reads THEN greatest(last_good_read_at, last_good_write_at)
-        ELSE last_good_write_at
-    END) AS last_good_at
-FROM matching
-GROUP BY service_principal_id, resource_id, permission, permission_type
-ORDER BY service_principal_id, resource_id, permission_type, permission
+    j.service_principal_id,
+    j.resource_id,
+    j.permission,
+    j.permission_type,
+    j.is_graph,
+    j.privilege_level,
+    j.level_reason,
+    j.service,
+    j.access,
+    coalesce(p.good_calls, 0) AS good_calls,
+    coalesce(p.refused_calls, 0) AS refused_calls,
+    p.last_good_at,
+    p.is_sure,
+    coalesce(p.proving_endpoints, []) AS proving_endpoints,
+    coalesce(f.family_calls, 0) AS family_calls,
+    f.family_last_at,
+    m.in_use AS microsoft_in_use,
+    t.last_at AS token_at
+FROM judged AS j
+LEFT JOIN proved AS p USING (service_principal_id, resource_id, permission, permission_type)
+LEFT JOIN by_family AS f USING (service_principal_id, resource_id, permission, permission_type)
+LEFT JOIN microsoft AS m USING (app_id, resource_app_id, permission, permission_type)
+LEFT JOIN tokens AS t ON t.app_id = j.app_id AND t.resource_id = j.resource_app_id AND NOT j.is_graph
