@@ -272,10 +272,14 @@ def test_reference_tables_name_their_sources() -> None:
     keys = {
         "endpoint_families": ("prefix",),
         "endpoint_permissions": ("method", "endpoint", "permission_type"),
+        "federated_issuers": ("host",),
+        "first_party_apps": ("app_id",),
         "first_party_tenants": ("tenant_id",),
+        "hygiene_checks": ("check_id",),
         "permission_families": ("noun",),
         "permission_levels": ("resource_app_id", "permission", "permission_type"),
         "privileged_roles": ("role_definition_id",),
+        "reclaimable_hosts": ("suffix",),
     }
     for stem, key in keys.items():
         with (REFERENCE_DIR / f"{stem}.csv").open(encoding="utf-8", newline="") as handle:

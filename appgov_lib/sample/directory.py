@@ -232,7 +232,7 @@ class Directory:
             f'"createdByAppId":null,"createdDateTime":"{days_before_now(created)}","description":null,"disabledByMicrosoftStatus":null,'
             f'"displayName":{name},"groupMembershipClaims":null,"identifierUris":["api://{app_id}"],"isDeviceOnlyAuthSupported":null,'
             f'"isDisabled":null,"isFallbackPublicClient":null,"notes":null,"publisherDomain":"{DOMAIN}",'
-            f'"serviceManagementReference":null,"signInAudience":"AzureADMyOrg","tags":[],"tokenEncryptionKeyId":null,"uniqueName":null,'
+            f'"serviceManagementReference":null,"servicePrincipalLockConfiguration":null,"signInAudience":"AzureADMyOrg","tags":[],"tokenEncryptionKeyId":null,"uniqueName":null,'
             f'"samlMetadataUrl":null,"addIns":[],"api":{{"acceptMappedClaims":null,"knownClientApplications":[],'
             f'"oauth2PermissionScopes":[],"preAuthorizedApplications":[],"requestedAccessTokenVersion":2}},"appRoles":{roles},'
             f'"certification":null,"info":{_INFO},"keyCredentials":{keys},"parentalControlSettings":'

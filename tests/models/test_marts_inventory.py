@@ -12,7 +12,8 @@ PRINCIPALS = (
     "| is_disabled BOOLEAN | disabled_by_microsoft_status | service_principal_type | created_at TIMESTAMP "
     "| publisher_name "
     "| verified_publisher_id | verified_publisher_name | reply_urls VARCHAR[] | assignment_required BOOLEAN "
-    "| key_credentials JSON | password_credentials JSON\n"
+    "| key_credentials JSON | password_credentials JSON | odata_type | sign_in_audience "
+    "| verified_publisher_added_at TIMESTAMP | single_sign_on_mode\n"
 )
 COVERAGE = "source | status | rows BIGINT\n"
 ALL_READ = COVERAGE + "\n".join(
@@ -40,7 +41,11 @@ def principals(bench: Bench, rows: str) -> None:
 def organization(bench: Bench) -> None:
     """One tenant, `home`."""
     bench.table("stg_organization", "tenant_id\nhome")
-    bench.table("stg_applications", "application_id | app_id | display_name | created_at TIMESTAMP\no1 | a1 | App | -")
+    bench.table(
+        "stg_applications",
+        "application_id | app_id | display_name | created_at TIMESTAMP | certification JSON | publisher_domain\n"
+        "o1 | a1 | App | - | - | home.example",
+    )
 
 
 def test_origin_and_status(bench: Bench) -> None:
@@ -198,6 +203,12 @@ def test_last_use_takes_the_latest_of_three_sources(bench: Bench) -> None:
     assert (rows["a3"]["last_used_at"], rows["a3"]["last_used_source"]) == (None, None)
 
 
+ROW_MARTS = (
+    "app_access_summary", "app_access_facts", "app_credential_summary", "app_data_usage", "app_marks", "app_dates",
+    "app_use_facts",
+)  # fmt: skip
+
+
 def inventory(
     bench: Bench, coverage: str = ALL_READ, permissions: str = "", roles: str = ""
 ) -> dict[str, dict[str, object]]:
@@ -213,7 +224,8 @@ def inventory(
     )
     bench.table(
         "app_permissions",
-        "service_principal_id | permission | permission_type | consent_type | privilege_level | usage\n" + permissions,
+        "service_principal_id | permission | permission_type | consent_type | privilege_level | usage | resource_id "
+        "| resource_name\n" + permissions,
     )
     bench.table("stg_delegated_grants", "service_principal_id | consent_type | principal_id\n"
                 "s2 | Principal | u1\ns2 | Principal | u2\ns2 | Principal | u1")  # fmt: skip
@@ -223,11 +235,12 @@ def inventory(
     bench.table(
         "app_credentials",
         """
-        service_principal_id | credential_type | days_to_expiry BIGINT | lifetime_days BIGINT | ends_at TIMESTAMP
-        s1 | secret | 10 | 730 | 2026-11-25
-        s1 | secret | 5 | 30 | 2026-11-20
-        s1 | secret | -5 | 9000 | 2026-11-10
-        s1 | federated | - | - | -
+        service_principal_id | credential_type | days_to_expiry BIGINT | lifetime_days BIGINT | ends_at TIMESTAMP \
+        | starts_at TIMESTAMP | last_used_at TIMESTAMP | last_used_known BOOLEAN
+        s1 | secret | 10 | 730 | 2026-11-25 | 2024-11-25 | 2026-11-14 | true
+        s1 | secret | 5 | 30 | 2026-11-20 | 2026-10-21 | - | true
+        s1 | secret | -5 | 9000 | 2026-11-10 | 2002-03-20 | - | true
+        s1 | federated | - | - | - | - | - | false
         """,
     )
     bench.table(
@@ -238,16 +251,24 @@ def inventory(
     )
     bench.table("covered_days", "source | day DATE | is_complete BOOLEAN\napi_activity | 2026-11-15 | true")
     bench.table("coverage", coverage)
-    for model in ("app_identity", "app_grant_summary", "app_risk"):
+    bench.empty("stg_oauth_app_info", "stg_cloud_app_events")
+    bench.table("stg_directory_audits", "target_ids VARCHAR[] | activity_at TIMESTAMP | activity | result")
+    bench.table("grant_history", "service_principal_id | valid_from TIMESTAMP | valid_from_source")
+    bench.table(
+        "app_activity_daily",
+        "app_id | day DATE | calls BIGINT | reads BIGINT | writes BIGINT | bytes_returned BIGINT "
+        "| bytes_unknown_calls BIGINT",
+    )
+    for model in ("app_identity", "app_grant_summary", "app_risk", *ROW_MARTS):
         bench.run(model)
     return {str(row["service_principal_id"]): row for row in bench.run("app_inventory")}
 
 
 PERMISSIONS = """
-    s1 | Mail.Read | application | admin | high | unused
-    s1 | User.Read.All | application | admin | medium | unknown
-    s2 | Mail.Read | delegated | user | high | used
-    s2 | openid | delegated | admin | low | unknown
+    s1 | Mail.Read | application | admin | high | unused | g | Microsoft Graph
+    s1 | User.Read.All | application | admin | medium | unknown | g | Microsoft Graph
+    s2 | Mail.Read | delegated | user | high | used | g | Microsoft Graph
+    s2 | openid | delegated | admin | low | unknown | g | Microsoft Graph
 """
 
 
@@ -309,3 +330,28 @@ def test_risk_is_the_sum_of_its_parts(bench: Bench) -> None:
 def test_missing_owners_add_no_risk_when_owners_were_not_readable(bench: Bench) -> None:
     found = inventory(bench, coverage=ALL_READ.replace("application_owners | complete", "application_owners | failed"))
     assert "owner" not in str(found["s1"]["risk_parts"])
+
+
+def test_the_row_joins_its_parts(bench: Bench) -> None:
+    inventory(bench, permissions=PERMISSIONS)
+    bench.con.execute("UPDATE app_identity SET status = 'disabled_by_user' WHERE service_principal_id IN ('s1', 's2')")
+    bench.con.execute(
+        "UPDATE app_marks SET microsoft_app_status = 'DisabledByAppGovernancePolicy' "
+        "WHERE service_principal_id IN ('s1', 's3')"
+    )
+    bench.con.execute("UPDATE app_owners SET owner_enabled = false")
+    rows = {str(row["service_principal_id"]): row for row in bench.run("app_inventory")}
+    # app governance says who switched an app off, not whether it is off
+    assert [rows[app]["status"] for app in ("s1", "s2", "s3")] == ["disabled_by_policy", "disabled_by_user", "enabled"]
+    assert (rows["s2"]["owner_count"], rows["s2"]["live_owner_count"]) == (1, 0)
+    assert (rows["s1"]["live_secret_count"], rows["s1"]["expired_credential_count"]) == (2, 1)
+    assert rows["s1"]["credential_unused_since"] == datetime(2026, 10, 21)
+    assert (rows["s1"]["certification"], rows["s2"]["certification"]) == ("none", None)
+    assert (rows["s3"]["is_in_scope"], rows["s3"]["permission_usage"]) == (False, "none")
+    assert [rows[app]["used_by_agents"] for app in rows] == [None, None, None]
+
+
+def test_a_list_that_was_read_in_part_says_neither_none_nor_zero(bench: Bench) -> None:
+    found = inventory(bench, coverage=ALL_READ.replace("delegated_grants | complete", "delegated_grants | partial"))
+    for column in ("permission_type", "permission_count", "privilege_level", "permission_usage", "graph_api_access"):
+        assert found["s3"][column] is None, column

@@ -1,38 +1,33 @@
 -- grain: service principal
--- source: app_identity, app_grant_summary, app_last_use, app_owners, app_credentials, app_risk, coverage
--- What was not readable is NULL; 0 and 'none' are said only where the source was read.
+-- source: app_identity, app_marks, app_dates, app_access_facts, app_use_facts, app_owners, app_credential_summary,
+-- app_risk, coverage
+-- What was not readable is NULL; 0 and 'none' are said only where the source was read to its end.
 WITH readable AS (
     SELECT
-        bool_and(status IN ('complete', 'partial')) FILTER (source IN ('delegated_grants', 'app_role_assignments'))
-            AS grants,
-        bool_and(status IN ('complete', 'partial')) FILTER (source = 'directory_role_assignments') AS roles,
-        bool_and(status IN ('complete', 'partial')) FILTER (source = 'service_principal_owners') AS sp_owners,
-        bool_and(status IN ('complete', 'partial')) FILTER (source = 'application_owners') AS application_owners,
-        bool_and(status IN ('complete', 'partial')) FILTER (source IN ('applications', 'federated_credentials'))
-            AS credentials
+        bool_and(status = 'complete') FILTER (source = 'service_principal_owners') AS sp_owners,
+        bool_and(status = 'complete') FILTER (source = 'application_owners') AS application_owners,
+        bool_and(status = 'complete') FILTER (source IN ('applications', 'federated_credentials')) AS credentials
     FROM coverage
 ),
 
-api_cover AS (
-    SELECT count(*) > 0 AS has_days
-    FROM covered_days
-    WHERE source = 'api_activity' AND day BETWEEN CAST($as_of AS DATE) - 29 AND CAST($as_of AS DATE)
-),
-
 owners AS (
-    SELECT service_principal_id, count(DISTINCT owner_id) AS owner_count
+    SELECT
+        service_principal_id,
+        count(DISTINCT owner_id) AS owner_count,
+        -- who is disabled answers for nothing
+        count(DISTINCT owner_id) FILTER (owner_enabled IS NOT FALSE) AS live_owner_count
     FROM app_owners
     GROUP BY service_principal_id
 ),
 
-credentials AS (
+apps AS (
     SELECT
-        service_principal_id,
-        count(*) AS credential_count,
-        min(ends_at) FILTER (days_to_expiry >= 0) AS next_expiry_at
-    FROM app_credentials
-    WHERE service_principal_id IS NOT NULL
-    GROUP BY service_principal_id
+        i.*,
+        CASE WHEN r.sp_owners AND (i.application_id IS NULL OR r.application_owners) THEN 0 END AS no_owner,
+        -- what an app of another tenant holds at home is not for this tenant to see
+        CASE WHEN r.credentials OR i.app_origin = 'external' THEN 0 END AS no_credential
+    FROM app_identity AS i
+    CROSS JOIN readable AS r
 )
 
 SELECT
@@ -42,62 +37,56 @@ SELECT
     i.display_name,
     i.app_origin,
     i.is_first_party,
+    i.first_party_basis,
+    i.is_in_scope,
     i.service_principal_type,
-    i.status,
+    b.object_type,
+    b.is_agent,
+    CASE
+        -- the directory says that it is off, app governance who switched it off
+        WHEN i.status = 'disabled_by_user' AND b.microsoft_app_status = 'DisabledByAppGovernancePolicy'
+            THEN 'disabled_by_policy'
+        ELSE i.status
+    END AS status,
     i.account_enabled,
+    b.sign_in_audience,
     i.publisher_name,
     i.publisher_verified,
-    CASE
-        WHEN CAST(g.delegated_count > 0 AS INTEGER) + CAST(g.application_count > 0 AS INTEGER)
-            + CAST(len(g.directory_roles) > 0 AS INTEGER) > 1 THEN 'mixed'
-        WHEN g.delegated_count > 0 THEN 'delegated'
-        WHEN g.application_count > 0 THEN 'application'
-        WHEN len(g.directory_roles) > 0 THEN 'entra_roles'
-        WHEN r.grants THEN 'none'
-    END AS permission_type,
-    CASE
-        WHEN g.has_admin_consent AND g.has_user_consent THEN 'mixed'
-        WHEN g.has_admin_consent THEN 'admin'
-        WHEN g.has_user_consent THEN 'user'
-        WHEN r.grants THEN 'none'
-    END AS consent_type,
-    coalesce(g.consented_users, CASE WHEN r.grants THEN 0 END) AS consented_users,
-    coalesce(g.permission_count, CASE WHEN r.grants THEN 0 END) AS permission_count,
-    coalesce(g.high_privilege_count, CASE WHEN r.grants THEN 0 END) AS high_privilege_count,
-    coalesce(g.unused_permission_count, CASE WHEN r.grants THEN 0 END) AS unused_permission_count,
-    CASE
-        WHEN g.high_privilege_count > 0 OR g.has_privileged_role THEN 'high'
-        WHEN g.medium_privilege_count > 0 OR len(g.directory_roles) > 0 THEN 'medium'
-        WHEN g.permission_count > 0 THEN 'low'
-        WHEN r.grants THEN 'none'
-    END AS privilege_level,
-    coalesce(g.directory_roles, CASE WHEN r.roles THEN CAST([] AS VARCHAR[]) END) AS directory_roles,
-    coalesce(
-        o.owner_count,
-        CASE WHEN r.sp_owners AND (i.application_id IS NULL OR r.application_owners) THEN 0 END
-    ) AS owner_count,
-    coalesce(c.credential_count, CASE WHEN r.credentials OR i.app_origin = 'external' THEN 0 END) AS credential_count,
+    b.verified_publisher_added_at,
+    b.publisher_domain,
+    b.certification,
+    a.* EXCLUDE (service_principal_id),
+    coalesce(o.owner_count, i.no_owner) AS owner_count,
+    coalesce(o.live_owner_count, i.no_owner) AS live_owner_count,
+    coalesce(c.credential_count, i.no_credential) AS credential_count,
+    coalesce(c.live_secret_count, i.no_credential) AS live_secret_count,
+    coalesce(c.live_certificate_count, i.no_credential) AS live_certificate_count,
+    coalesce(c.federated_credential_count, i.no_credential) AS federated_credential_count,
+    coalesce(c.expired_credential_count, i.no_credential) AS expired_credential_count,
     c.next_expiry_at,
+    c.credential_unused_since,
     i.created_at,
-    u.last_sign_in_at,
-    u.last_api_call_at,
-    u.last_used_at,
-    u.last_used_source,
-    u.days_since_last_use,
-    coalesce(u.calls_30d, CASE WHEN a.has_days THEN 0 END) AS calls_30d,
-    CASE WHEN a.has_days AND coalesce(u.calls_30d, 0) = 0 THEN 0 ELSE u.bytes_30d END AS bytes_30d,
-    coalesce(u.users_30d, CASE WHEN a.has_days THEN 0 END) AS users_30d,
-    coalesce(u.services, CASE WHEN a.has_days THEN CAST([] AS VARCHAR[]) END) AS services,
+    d.* EXCLUDE (service_principal_id),
+    u.* EXCLUDE (service_principal_id),
+    b.sensitivity_label_ids,
     i.reply_urls,
     i.assignment_required,
+    b.microsoft_app_status,
+    b.microsoft_privilege_level,
+    b.microsoft_risk_score,
+    b.microsoft_consented_users,
+    b.microsoft_observed_at,
+    -- no interface says which agents use an app, nor how common it is among tenants
+    CAST(NULL AS BOOLEAN) AS used_by_agents,
+    CAST(NULL AS VARCHAR) AS community_use,
     k.risk_score,
     k.risk_parts
-FROM app_identity AS i
-CROSS JOIN readable AS r
-CROSS JOIN api_cover AS a
-LEFT JOIN app_grant_summary AS g ON g.service_principal_id = i.service_principal_id
-LEFT JOIN app_last_use AS u ON u.app_id = i.app_id
+FROM apps AS i
+LEFT JOIN app_marks AS b ON b.service_principal_id = i.service_principal_id
+LEFT JOIN app_access_facts AS a ON a.service_principal_id = i.service_principal_id
 LEFT JOIN owners AS o ON o.service_principal_id = i.service_principal_id
-LEFT JOIN credentials AS c ON c.service_principal_id = i.service_principal_id
+LEFT JOIN app_credential_summary AS c ON c.service_principal_id = i.service_principal_id
+LEFT JOIN app_dates AS d ON d.service_principal_id = i.service_principal_id
+LEFT JOIN app_use_facts AS u ON u.service_principal_id = i.service_principal_id
 LEFT JOIN app_risk AS k ON k.service_principal_id = i.service_principal_id
 ORDER BY i.service_principal_id

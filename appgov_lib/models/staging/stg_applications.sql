@@ -18,7 +18,11 @@ SELECT
     "passwordCredentials" AS password_credentials,
     TRY_CAST("isDisabled" AS BOOLEAN) AS is_disabled,
     texts(tags) AS tags,
-    filled(notes) AS notes
+    filled(notes) AS notes,
+    TRY_CAST("isFallbackPublicClient" AS BOOLEAN) AS allows_public_client,
+    TRY_CAST(web ->> '$.implicitGrantSettings.enableAccessTokenIssuance' AS BOOLEAN) AS implicit_access_tokens,
+    TRY_CAST(web ->> '$.implicitGrantSettings.enableIdTokenIssuance' AS BOOLEAN) AS implicit_id_tokens,
+    "servicePrincipalLockConfiguration" AS property_lock
 FROM read_json($applications,
     format = 'newline_delimited', records = true, ignore_errors = true, columns = {
     id: 'VARCHAR',
@@ -37,7 +41,9 @@ FROM read_json($applications,
     "passwordCredentials": 'JSON',
     "isDisabled": 'VARCHAR',
     tags: 'JSON',
-    notes: 'VARCHAR'
+    notes: 'VARCHAR',
+    "isFallbackPublicClient": 'VARCHAR',
+    "servicePrincipalLockConfiguration": 'JSON'
 })
 WHERE guid(id) IS NOT NULL
 QUALIFY row_number() OVER (

@@ -27,7 +27,8 @@ SELECT
     "keyCredentials" AS key_credentials,
     "passwordCredentials" AS password_credentials,
     filled("@odata.type") AS odata_type,
-    filled(notes) AS notes
+    filled(notes) AS notes,
+    filled("preferredSingleSignOnMode") AS single_sign_on_mode
 FROM read_json($service_principals,
     format = 'newline_delimited', records = true, ignore_errors = true, columns = {
     id: 'VARCHAR',
@@ -53,7 +54,8 @@ FROM read_json($service_principals,
     "keyCredentials": 'JSON',
     "passwordCredentials": 'JSON',
     "@odata.type": 'VARCHAR',
-    notes: 'VARCHAR'
+    notes: 'VARCHAR',
+    "preferredSingleSignOnMode": 'VARCHAR'
 })
 WHERE guid(id) IS NOT NULL
 -- Paging repeats a row when the list changes underneath: the fuller copy stays.
