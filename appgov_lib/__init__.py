@@ -9,19 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "anomalies", "connect"]
+__all__ = ["__version__", "anomalies", "changes", "connect"]
 
 if TYPE_CHECKING:
-    from appgov_lib import anomalies
+    from appgov_lib import anomalies, changes
     from appgov_lib.store.warehouse import connect
 
 
 def __getattr__(name: str) -> Any:
-    """Import `connect` and `anomalies` on first use (PEP 562)."""
+    """Import `connect`, `anomalies` and `changes` on first use (PEP 562)."""
     import importlib
 
     if name == "connect":
         return importlib.import_module("appgov_lib.store.warehouse").connect
-    if name == "anomalies":
-        return importlib.import_module("appgov_lib.anomalies")
+    if name in {"anomalies", "changes"}:
+        return importlib.import_module(f"appgov_lib.{name}")
     raise AttributeError(f"module 'appgov_lib' has no attribute {name!r}")

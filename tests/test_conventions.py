@@ -44,6 +44,7 @@ ROOMS = [
     ["detect"],
     ["actions"],
     ["store/build"],
+    ["changes"],
     ["tables"],
     ["charts"],
     ["notebook"],

@@ -21,3 +21,8 @@ CREATE OR REPLACE TEMP TABLE kept_credentials_seen (source VARCHAR, credential_o
     snapshots VARCHAR[]);
 CREATE OR REPLACE TEMP TABLE kept_members_seen (source VARCHAR, object_id VARCHAR, member_id VARCHAR,
     assignment_id VARCHAR, scope VARCHAR, member_type VARCHAR, member_name VARCHAR, snapshots VARCHAR[]);
+CREATE OR REPLACE TEMP TABLE kept_apps_seen (source VARCHAR, object_id VARCHAR, app_id VARCHAR, display_name VARCHAR,
+    account_enabled BOOLEAN, is_disabled BOOLEAN, disabled_by_microsoft_status VARCHAR, publisher_name VARCHAR,
+    verified_publisher VARCHAR, sign_in_audience VARCHAR, assignment_required BOOLEAN, reply_urls VARCHAR[],
+    snapshots VARCHAR[]);
+CREATE OR REPLACE TEMP TABLE kept_settings_seen (source VARCHAR, setting VARCHAR, value VARCHAR, snapshots VARCHAR[]);

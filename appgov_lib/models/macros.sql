@@ -96,3 +96,6 @@ CREATE OR REPLACE TEMP MACRO endpoint_key(endpoint) AS rtrim(
         '/items/\{id\}:(/|$)', '/items/{id}\1', 'g'),
     '/'
 );
+-- The first three of a list of names in alphabetical order, and how many more there are.
+CREATE OR REPLACE TEMP MACRO some_of(names) AS array_to_string(list_sort(list_distinct(names))[1:3], ', ')
+    || CASE WHEN len(list_distinct(names)) > 3 THEN ' and ' || (len(list_distinct(names)) - 3) || ' more' ELSE '' END;

@@ -39,8 +39,10 @@ SOURCES = {
 """The catalogue sources of those logs."""
 DAILY = ("sign_ins_daily", "app_activity_daily", "last_uses")
 """Files in `daily/`; each is read into the table `kept_<name>`."""
-HISTORY = ("grants_seen", "credentials_seen", "members_seen")
+HISTORY = ("grants_seen", "credentials_seen", "members_seen", "apps_seen", "settings_seen")
 """Files in `history/`; each is read into the table `kept_<name>`."""
+ADDED_LATER = ("apps_seen", "settings_seen")
+"""Those that a home pruned by an earlier version lacks: its history of apps and settings starts later."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,8 @@ def fill(con: duckdb.DuckDBPyConnection, settings: Settings, snapshots: Iterable
         for name in DAILY:
             _load(con, f"kept_{name}", daily / f"{name}.parquet")
         for name in HISTORY:
+            if name in ADDED_LATER and not (history / f"{name}.parquet").exists():
+                continue
             _load(con, f"kept_{name}", history / f"{name}.parquet")
     for name, family in (("sign_ins_daily", "sign_ins"), ("app_activity_daily", "api_activity")):
         # a prune that was cut short wrote sums of days whose rows are all still there

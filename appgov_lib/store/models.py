@@ -70,7 +70,9 @@ def needed_models(names: Iterable[str]) -> list[Model]:
         name = ahead.pop()
         if name not in found:
             found.add(name)
-            ahead += set(re.findall(r"\w+", models[name].path.read_text(encoding="utf-8"))) & models.keys()
+            # what is only told in a comment or a text is not read
+            sql = re.sub(r"'(?:[^']|'')*'|--.*", "", models[name].path.read_text(encoding="utf-8"))
+            ahead += set(re.findall(r"\w+", sql)) & models.keys()
     return [model for model in models.values() if model.name in found]
 
 

@@ -1,9 +1,9 @@
 """Pruning: old raw rows go, what was counted and seen in them stays.
 
 Raw rows of sign-ins and API calls go when their whole file is older than the retention; sums of their days and the
-last uses are kept. Old readings of the directory go beyond the newest few; when each grant, credential, owner and
-role was seen is kept. Audit events, alerts and Office activity have no sums and so are never dropped, nor is the
-reading that the warehouse uses, nor anything of an unfinished snapshot.
+last uses are kept. Old readings of the directory go beyond the newest few; when each app, setting, grant, credential,
+owner and role was seen is kept. Audit events, alerts and Office activity have no sums and so are never dropped, nor is
+the reading that the warehouse uses, nor anything of an unfinished snapshot.
 """
 
 from __future__ import annotations

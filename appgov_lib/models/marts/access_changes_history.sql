@@ -70,7 +70,7 @@ compared AS (
     GROUP BY ALL
 ),
 
-changes AS (
+effects AS (
     -- an event that takes away may still write the value as the new one
     SELECT c.* EXCLUDE (before, after),
         CASE WHEN c.after AND NOT starts_with(a.activity, 'Remove') THEN 'added' ELSE 'removed' END AS effect
@@ -95,5 +95,5 @@ changes AS (
 )
 
 SELECT c.*, a.activity_at, a.activity, a.actor_id, a.actor_name, a.ids, unnest(a.ids) AS holder_id
-FROM changes AS c
+FROM effects AS c
 INNER JOIN audit_targets_history AS a USING (audit_id)

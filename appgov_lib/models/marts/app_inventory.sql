@@ -80,6 +80,11 @@ SELECT
     CAST(NULL AS BOOLEAN) AS used_by_agents,
     CAST(NULL AS VARCHAR) AS community_use,
     k.risk_score,
+    k.risk_impact,
+    k.risk_likelihood,
+    k.risk_level,
+    k.risk_unknown_points,
+    k.is_ranked,
     k.risk_parts
 FROM apps AS i
 LEFT JOIN app_marks AS b ON b.service_principal_id = i.service_principal_id

@@ -1,0 +1,41 @@
+"""What became different in the tenant: the table `changes`, from a date on or since the reading before."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import duckdb
+
+from appgov_lib.errors import ConfigError
+
+Record = dict[str, Any]
+
+ORDER = "ORDER BY changed_at DESC, kind, display_name, subject, change, change_id"
+
+
+def since(con: duckdb.DuckDBPyConnection, when: dt.date | dt.datetime | str | None = None) -> list[Record]:
+    """Return the rows of `changes` from `when` (UTC) on, the newest first, as one dict a row.
+
+    Without `when`: what the newest complete reading of each source shows and the one before it did not. A date means
+    its beginning; a time with a zone is turned into UTC. A change that only two readings date counts by the later one,
+    so it may have been made before `when`; `reason` says so. Raises `ConfigError` for a text that is no date or time.
+    """
+    if when is None:
+        cursor = con.execute(f"SELECT * FROM changes WHERE is_latest {ORDER}")
+    else:
+        cursor = con.execute(f"SELECT * FROM changes WHERE changed_at >= ? {ORDER}", [_moment(when)])
+    columns = [column[0] for column in cursor.description or []]
+    return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _moment(when: dt.date | dt.datetime | str) -> dt.datetime:
+    """A date or time as naive UTC."""
+    if isinstance(when, str):
+        try:
+            when = dt.datetime.fromisoformat(when)
+        except ValueError:
+            raise ConfigError(f"{when!r} is no date or time; write it as 2026-11-15.") from None
+    if not isinstance(when, dt.datetime):
+        return dt.datetime.combine(when, dt.time())
+    return when.astimezone(dt.UTC).replace(tzinfo=None) if when.tzinfo else when
