@@ -74,8 +74,20 @@ _WIDTHS = {"title": 50, "why": 60, "steps": 60, "display_name": 30, "verify": 40
 # OCSF 1.3 enumerations: https://schema.ocsf.io/1.3.0/classes/detection_finding
 _OCSF_SEVERITY = {"info": 1, "low": 2, "medium": 3, "high": 4, "critical": 5}
 _OCSF_CONFIDENCE = {"low": 1, "medium": 2, "high": 3}
-_OCSF_ACTIVITY = {"new": (1, "Create"), "returned": (1, "Create"), "open": (2, "Update"), "resolved": (3, "Close")}
-_OCSF_STATUS = {"new": (1, "New"), "returned": (1, "New"), "open": (1, "New"), "resolved": (4, "Resolved")}
+_OCSF_ACTIVITY = {
+    "new": (1, "Create"),
+    "returned": (1, "Create"),
+    "open": (2, "Update"),
+    "excepted": (2, "Update"),
+    "resolved": (3, "Close"),
+}
+_OCSF_STATUS = {
+    "new": (1, "New"),
+    "returned": (1, "New"),
+    "open": (1, "New"),
+    "excepted": (3, "Suppressed"),
+    "resolved": (4, "Resolved"),
+}
 
 Row = Mapping[str, Any]
 

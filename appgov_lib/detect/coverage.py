@@ -23,6 +23,7 @@ class SkipReason(StrEnum):
     NOT_COLLECTED = "not_collected"
     PARTIAL = "partial"
     RULE_FAILED = "rule_failed"
+    NOT_RUNNABLE = "not_runnable"
 
     @property
     def help(self) -> str:
@@ -33,6 +34,7 @@ class SkipReason(StrEnum):
             SkipReason.FAILED: "run `appgov extract` again; the log of the last run says what went wrong",
             SkipReason.NOT_COLLECTED: "run `appgov extract`, or import the log with `appgov import`",
             SkipReason.PARTIAL: "the rule concludes from absence and needs the whole of it; run `appgov extract` again",
+            SkipReason.NOT_RUNNABLE: "take the rule out of the folder, or look at the same events elsewhere",
             SkipReason.RULE_FAILED: "correct the rule; `appgov policies test` shows the message",
         }[self]
 
@@ -66,6 +68,11 @@ def why_not(policy: Policy, coverage: dict[str, tuple[str, str]]) -> SkippedChec
 
     An imported log stands in for the source of the same kind.
     """
+    if policy.problem:
+        text = (
+            f"The rule {policy.policy_id} cannot be run: {policy.problem.rstrip('.')}; {SkipReason.NOT_RUNNABLE.help}."
+        )
+        return SkippedCheck(policy.policy_id, policy.title, SkipReason.NOT_RUNNABLE, "", text)
     for source in (*policy.requires, *policy.requires_complete):
         status, detail = _best(source, coverage)
         if status not in READABLE:

@@ -36,7 +36,7 @@ class Finding:
     status: str
     """Of the policy: active or audit."""
     state: str
-    """new, open, returned or resolved."""
+    """new, open, returned, excepted or resolved."""
     measure: float | None
     threshold: float | None
     reason: str
@@ -49,6 +49,13 @@ class Finding:
     """False: the policy was skipped in this run and the finding is carried over from an earlier one."""
     first_seen: dt.date
     last_seen: dt.date
+    exception: str = ""
+    """Of an excepted finding: who accepted it, why, and until when."""
+
+    @property
+    def ids(self) -> tuple[str, str]:
+        """The ids by which its app is known."""
+        return self.service_principal_id, self.app_id
 
 
 def advance(
@@ -56,20 +63,23 @@ def advance(
 ) -> tuple[list[Finding], list[Finding]]:
     """Bring the findings of this run together with those of the run before.
 
-    `found` hold first_seen = last_seen = this run's date; `judged` and `skipped` name the policies evaluated and
-    not evaluated now. Returns what the report shows and what the ledger keeps. A finding of a skipped policy stays
-    open: that nobody looked does not resolve it. One of a policy that is gone or inactive is kept, not shown.
+    `found` hold first_seen = last_seen = this run's date, and `exception` where somebody accepted them; `judged` and
+    `skipped` name the policies evaluated and not evaluated now. Returns what the report shows and what the ledger
+    keeps. A finding of a skipped policy stays open: that nobody looked does not resolve it. One of a policy that is
+    gone or inactive is kept, not shown.
     """
     before = {finding.finding_id: finding for finding in earlier}
     shown: list[Finding] = []
     kept: list[Finding] = []
     for finding in found:
         old = before.pop(finding.finding_id, None)
-        if old is None:
-            now = replace(finding, state="new")
+        if finding.exception:
+            state = "excepted"
+        elif old is None:
+            state = "new"
         else:
-            state = "returned" if old.state == "resolved" else "open"
-            now = replace(finding, state=state, first_seen=old.first_seen)
+            state = "returned" if old.state in ("resolved", "excepted") else "open"
+        now = replace(finding, state=state, first_seen=old.first_seen if old else finding.first_seen)
         shown.append(now)
         kept.append(now)
     for old in before.values():
@@ -80,7 +90,7 @@ def advance(
             shown.append(ended)
             kept.append(ended)
         elif old.policy_id in skipped:
-            carried = replace(old, state="open", judged=False)
+            carried = replace(old, state="excepted" if old.exception else "open", judged=False)
             shown.append(replace(carried, reason=f"Not judged in this run; as of {old.last_seen}: {old.reason}"))
             kept.append(carried)
         else:
@@ -113,7 +123,9 @@ def write(folder: Path, as_of: dt.date, kept: Iterable[Finding]) -> Path:
 
 def _from_json(entry: dict[str, object]) -> Finding:
     """One ledger entry back to a finding; raises KeyError or ValueError where a field is missing or wrong."""
-    values = {field.name: entry[field.name] for field in fields(Finding)}
+    values = {"exception": "", **{field.name: entry[field.name] for field in fields(Finding) if field.name in entry}}
+    if len(values) < len(fields(Finding)):
+        raise KeyError("a finding lacks a field")
     for name in ("first_seen", "last_seen"):
         values[name] = dt.date.fromisoformat(str(values[name]))
     values["mitre"] = tuple(str(item) for item in values["mitre"])  # type: ignore[attr-defined]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -64,6 +64,17 @@ class Policy:
     """Technique ids of MITRE ATT&CK."""
     action: str = "review"
     """What the action plan starts from."""
+    only: tuple[str, ...] = ()
+    """Scope: ids of the only apps it is about; () for all."""
+    except_apps: tuple[str, ...] = ()
+    """Scope: ids of apps it leaves out."""
+    problem: str = ""
+    """Why the rule cannot be run at all; "" where it can."""
+
+    def concerns(self, ids: Iterable[str]) -> bool:
+        """Whether an app known by these `ids` is in the scope of the policy."""
+        known = {text.lower() for text in ids}
+        return (not self.only or not known.isdisjoint(self.only)) and known.isdisjoint(self.except_apps)
 
     def section(self, heading: str) -> str:
         """Text of the page under `heading`, "" if the page has no such heading."""
@@ -82,17 +93,22 @@ def load_policies(extra: Path | None = None) -> tuple[Policy, ...]:
     if extra is not None:
         if not extra.is_dir():
             raise ConfigError(f"The policy folder {extra} does not exist; create it or leave the option out.")
-        for name, entry in _entries(extra).items():
+        from appgov_lib.detect.sigma_rules import load_sigma
+
+        policies |= {policy.policy_id: policy for policy in load_sigma(extra / "sigma")}
+        for name, entry in _entries(extra, optional=(extra / "sigma").is_dir()).items():
             policies[name] = _policy(name, entry, extra, own=True, base=policies.get(name))
     return tuple(policies.values())
 
 
-def _entries(folder: Traversable) -> dict[str, dict[str, Any]]:
-    """The `[[policy]]` entries of the folder's `policies.toml` by id."""
+def _entries(folder: Traversable, optional: bool = False) -> dict[str, dict[str, Any]]:
+    """The `[[policy]]` entries of the folder's `policies.toml` by id; none where that file is `optional` and absent."""
     path = folder / "policies.toml"
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
+        if optional:
+            return {}
         raise ConfigError(f"There is no {path}; a policy folder needs this file with one [[policy]] each.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read as TOML: {error}.") from error
@@ -113,7 +129,7 @@ def _policy(
 ) -> Policy:
     """Build one policy from its entry, its files and, where it overrides one, the policy it starts from."""
     place = f"policy {name!r} in {folder / 'policies.toml'}"
-    known = {"title", "severity", "confidence", "status", "mitre", "action", "thresholds"}
+    known = {"title", "severity", "confidence", "status", "mitre", "action", "thresholds", "only", "except_apps"}
     sources = {"requires", "requires_complete", "requires_any"}
     unknown = sorted(entry.keys() - known - sources)
     if unknown:
@@ -150,12 +166,15 @@ def _policy(
         page=_file(folder, f"{name}.md", base.page if base else None),
         origin=base.origin if base and not has_rule else str(folder / f"{name}.sql"),
         built_in=base.built_in if base and not has_rule else not own,
+        problem=base.problem if base and not has_rule else "",
         requires=texts("requires"),
         requires_complete=texts("requires_complete"),
         requires_any=texts("requires_any"),
         thresholds=MappingProxyType({**(base.thresholds if base else {}), **thresholds}),
         mitre=texts("mitre"),
         action=text("action", "review"),
+        only=tuple(item.lower() for item in texts("only")),
+        except_apps=tuple(item.lower() for item in texts("except_apps")),
     )
 
 

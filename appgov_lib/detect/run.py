@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pandas as pd
 
 from appgov_lib.detect import ledger
 from appgov_lib.detect.coverage import SkippedCheck, SkipReason, read_coverage, why_not
+from appgov_lib.detect.exceptions import RiskAcceptance, load_exceptions
 from appgov_lib.detect.ledger import Finding
 from appgov_lib.detect.policy import SEVERITIES, Policy, load_policies
 from appgov_lib.detect.write import write_table
@@ -53,6 +54,7 @@ FINDING_TYPES = {
     "judged": "BOOLEAN",
     "first_seen": "DATE",
     "last_seen": "DATE",
+    "exception": "VARCHAR",
 }
 SKIPPED_TYPES = {
     "policy_id": "VARCHAR",
@@ -61,7 +63,7 @@ SKIPPED_TYPES = {
     "source": "VARCHAR",
     "reason": "VARCHAR",
 }
-_STATES = ("returned", "new", "open", "resolved")
+_STATES = ("returned", "new", "open", "excepted", "resolved")
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,14 @@ def run(
     """Evaluate every active and audit policy for the `days` ending with `as_of` and write the two tables.
 
     `extra` is a folder of the user's own policies; by default `policies/` in the home folder, where it exists.
-    The life cycle (new, open, returned, resolved) comes from `data/<tenant>/findings/`; `keep=False` neither reads
-    nor writes it. Raises `UserError` naming the file when a built-in rule cannot be run.
+    Findings that somebody accepted (`exceptions.toml` in the same folder) are excepted until that ends.
+    The life cycle (new, open, returned, excepted, resolved) comes from `data/<tenant>/findings/`; `keep=False`
+    neither reads nor writes it. Raises `UserError` naming the file when a built-in rule cannot be run.
     """
-    if extra is None and (settings.home / "policies" / "policies.toml").is_file():
-        extra = settings.home / "policies"
+    own = extra or settings.home / "policies"
+    accepted = load_exceptions(own)
+    if extra is None:
+        extra = user_folder(settings)
     coverage = read_coverage(con)
     found: list[Finding] = []
     skipped: list[SkippedCheck] = []
@@ -99,7 +104,8 @@ def run(
         skip = why_not(policy, coverage)
         if skip is None:
             try:
-                found.extend(_findings(policy, evaluate(con, policy, as_of, days), as_of))
+                rows = _findings(policy, evaluate(con, policy, as_of, days), as_of)
+                found.extend(_accepted(row, accepted, as_of) for row in rows if policy.concerns(row.ids))
                 judged.add(policy.policy_id)
             except UserError as error:
                 if policy.built_in:
@@ -117,6 +123,20 @@ def run(
     if keep:
         ledger.write(folder, as_of, kept)
     return DetectResult(tuple(shown), tuple(skipped))
+
+
+def user_folder(settings: Settings) -> Path | None:
+    """The folder of the user's own policies, None where there is none."""
+    folder = settings.home / "policies"
+    return folder if (folder / "policies.toml").is_file() or (folder / "sigma").is_dir() else None
+
+
+def _accepted(finding: Finding, accepted: tuple[RiskAcceptance, ...], as_of: dt.date) -> Finding:
+    """The finding, with the words of the exception that covers it."""
+    for exception in accepted:
+        if exception.covers(finding.policy_id, finding.ids, finding.subject, as_of):
+            return replace(finding, exception=exception.words)
+    return finding
 
 
 def test_policy(
@@ -156,7 +176,7 @@ def evaluate(con: duckdb.DuckDBPyConnection, policy: Policy, as_of: dt.date, day
                 f"{policy.policy_id}; add it under thresholds in policies.toml."
             )
         used = {name: values[name] for name in statements[0].named_parameters}
-        rows = con.execute(statements[0], used).df()
+        rows = _read_only(con, statements[0], used)
     except duckdb.Error as error:
         first = str(error).strip().splitlines()[0]
         raise UserError(f"The policy {policy.origin} cannot be run: {first}") from error
@@ -167,6 +187,15 @@ def evaluate(con: duckdb.DuckDBPyConnection, policy: Policy, as_of: dt.date, day
             f"missing or not expected: {', '.join(wrong)}."
         )
     return rows[list(POLICY_COLUMNS)]
+
+
+def _read_only(con: duckdb.DuckDBPyConnection, statement: duckdb.Statement, values: dict[str, Any]) -> pd.DataFrame:
+    """The rows of a SELECT that can change nothing: DuckDB takes an INSERT inside a WITH for a SELECT."""
+    con.execute("BEGIN TRANSACTION READ ONLY")
+    try:
+        return con.execute(statement, values).df()
+    finally:
+        con.execute("ROLLBACK")
 
 
 def _findings(policy: Policy, rows: pd.DataFrame, as_of: dt.date) -> list[Finding]:

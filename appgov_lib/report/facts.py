@@ -13,7 +13,7 @@ from appgov_lib.period import Period, of_warehouse
 from appgov_lib.tables import Record, records
 
 SQL = Path(__file__).parent / "sql"
-OPEN = "(FROM findings WHERE state <> 'resolved')"
+OPEN = "(FROM findings WHERE state NOT IN ('resolved', 'excepted'))"
 SCOPE = "NOT coalesce(is_first_party, false) AND service_principal_type IS DISTINCT FROM 'ManagedIdentity'"
 
 Grouped = dict[str, list[Record]]
@@ -36,6 +36,8 @@ class Facts:
     findings: list[Record]
     """Open ones, most severe first."""
     resolved: list[Record]
+    excepted: list[Record]
+    """Findings that somebody accepted for a time."""
     skipped: list[Record]
     policies: int
     """Policies evaluated or skipped in this run."""
@@ -92,6 +94,7 @@ def gather(con: Any, as_of: dt.date, days: int) -> Facts:
         rejected_rows=con.sql("SELECT count(*) FROM rejected_records").fetchall()[0][0],
         findings=ask_file("open_findings"),
         resolved=ask("FROM findings WHERE state = 'resolved' ORDER BY policy_id, display_name, finding_id"),
+        excepted=ask("FROM findings WHERE state = 'excepted' ORDER BY policy_id, display_name, finding_id"),
         skipped=ask("FROM skipped_checks ORDER BY policy_id"),
         policies=_policy_count(con),
         actions=ask("FROM remediation_actions ORDER BY priority, action_id"),

@@ -90,6 +90,7 @@ def index_page(facts: Facts, site: Site, notebooks: Sequence[Notebook], results:
         trends=trends(facts),
         findings={s: findings_table(facts, s, pages) for s in theme.SEVERITIES if counts[s]},
         resolved=resolved_table(facts),
+        excepted=excepted_table(facts) if facts.excepted else None,
         skipped=skipped_table(facts),
         coverage=coverage_table(facts),
         app_href=pages,
@@ -182,6 +183,21 @@ def resolved_table(facts: Facts) -> Table:
         {"policy_title": "Policy", "last_seen": Column("Last seen", "date")},
         FINDINGS_SHOWN,
         "No finding was resolved.",
+    )
+
+
+def excepted_table(facts: Facts) -> Table:
+    """Return the findings that somebody accepted, with who, why and until when."""
+    rows = [
+        {"display_name": f["display_name"] or f["app_id"], "severity": f["severity"], "policy_title": f["policy_title"]}
+        | {"exception": f["exception"]}
+        for f in facts.excepted
+    ]
+    return table_of(
+        rows,
+        "Accepted for a time",
+        {"policy_title": "Policy", "exception": Column("Exception", "prose")},
+        FINDINGS_SHOWN,
     )
 
 

@@ -89,6 +89,8 @@ def build(settings: Settings, as_of: date, days: int = 7, progress: Progress | N
             _run(con, model, files, as_of, days)
         results = _check(con, models, snapshots, files)
         _write_run_info(con, settings, build_id, as_of, days, snapshots, own)
+        target.seal()
+        con = target.con
         _judge(con, settings, as_of, days, tell)
         _describe(con, models)
         tables = _row_counts(con)

@@ -119,6 +119,13 @@ class Build:
         self.con.execute("SET lock_configuration = true")
         return self
 
+    def seal(self) -> None:
+        """Close the way to the raw files: rules that users write see the new file and nothing else."""
+        self.con.close()
+        self.con = duckdb.connect(str(self._path), config={**_NO_EXTENSIONS, "enable_external_access": "false"})
+        self.con.execute("SET TimeZone = 'UTC'")
+        self.con.execute("SET lock_configuration = true")
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

@@ -43,6 +43,13 @@ SELECT
     filled(properties."uniqueTokenIdentifier") AS token_id,
     filled(coalesce(properties."riskLevelDuringSignIn", properties."riskLevelAggregated")) AS risk_level,
     filled(properties."riskState") AS risk_state,
+    filled(properties."authenticationRequirement") AS authentication_requirement,
+    filled(properties."authenticationProtocol") AS authentication_protocol,
+    filled(properties."conditionalAccessStatus") AS conditional_access_status,
+    properties."deviceDetail" ->> '$.deviceId' AS device_id,
+    properties."deviceDetail" ->> '$.trustType' AS device_trust_type,
+    filled(CAST(properties."networkLocationDetails" AS VARCHAR)) AS network_location,
+    CAST(NULL AS VARCHAR) AS request_type,
     'diagnostic' AS shape
 FROM read_json($sign_ins_diagnostic,
     format = 'newline_delimited', records = true, ignore_errors = true, columns = {
@@ -77,6 +84,11 @@ FROM read_json($sign_ins_diagnostic,
         "uniqueTokenIdentifier" VARCHAR,
         "riskLevelDuringSignIn" VARCHAR,
         "riskLevelAggregated" VARCHAR,
-        "riskState" VARCHAR
+        "riskState" VARCHAR,
+        "authenticationRequirement" VARCHAR,
+        "authenticationProtocol" VARCHAR,
+        "conditionalAccessStatus" VARCHAR,
+        "deviceDetail" JSON,
+        "networkLocationDetails" JSON
     )'
 })

@@ -37,6 +37,13 @@ SELECT
     filled("uniqueTokenIdentifier") AS token_id,
     filled(coalesce("riskLevelDuringSignIn", "riskLevelAggregated")) AS risk_level,
     filled("riskState") AS risk_state,
+    filled("authenticationRequirement") AS authentication_requirement,
+    filled("authenticationProtocol") AS authentication_protocol,
+    filled("conditionalAccessStatus") AS conditional_access_status,
+    "deviceDetail" ->> '$.deviceId' AS device_id,
+    "deviceDetail" ->> '$.trustType' AS device_trust_type,
+    filled(CAST("networkLocationDetails" AS VARCHAR)) AS network_location,
+    CAST(NULL AS VARCHAR) AS request_type,
     'graph' AS shape
 FROM read_json($sign_ins_graph,
     format = 'newline_delimited', records = true, ignore_errors = true, columns = {
@@ -64,5 +71,10 @@ FROM read_json($sign_ins_graph,
     "uniqueTokenIdentifier": 'VARCHAR',
     "riskLevelDuringSignIn": 'VARCHAR',
     "riskLevelAggregated": 'VARCHAR',
-    "riskState": 'VARCHAR'
+    "riskState": 'VARCHAR',
+    "authenticationRequirement": 'VARCHAR',
+    "authenticationProtocol": 'VARCHAR',
+    "conditionalAccessStatus": 'VARCHAR',
+    "deviceDetail": 'JSON',
+    "networkLocationDetails": 'JSON'
 })

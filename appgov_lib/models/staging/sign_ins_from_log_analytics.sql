@@ -5,6 +5,7 @@ WITH records AS (
     SELECT
         *,
         coalesce("Status", "Status_dynamic", "Status_string") AS status_text,
+        TRY_CAST(coalesce("DeviceDetail", "DeviceDetail_dynamic") AS JSON) AS device,
         coalesce("LocationDetails", "LocationDetails_dynamic", "LocationDetails_string") AS location_text,
         coalesce(
             to_utc("CreatedDateTime"),
@@ -54,7 +55,13 @@ WITH records AS (
         "UniqueTokenIdentifier": 'VARCHAR',
         "RiskLevelDuringSignIn": 'VARCHAR',
         "RiskLevelAggregated": 'VARCHAR',
-        "RiskState": 'VARCHAR'
+        "RiskState": 'VARCHAR',
+        "AuthenticationRequirement": 'VARCHAR',
+        "AuthenticationProtocol": 'VARCHAR',
+        "ConditionalAccessStatus": 'VARCHAR',
+        "DeviceDetail": 'VARCHAR',
+        "DeviceDetail_dynamic": 'VARCHAR',
+        "NetworkLocationDetails": 'VARCHAR'
     })
 )
 
@@ -101,5 +108,12 @@ SELECT
     filled("UniqueTokenIdentifier") AS token_id,
     filled(coalesce(filled("RiskLevelDuringSignIn"), "RiskLevelAggregated")) AS risk_level,
     filled("RiskState") AS risk_state,
+    filled("AuthenticationRequirement") AS authentication_requirement,
+    filled("AuthenticationProtocol") AS authentication_protocol,
+    filled("ConditionalAccessStatus") AS conditional_access_status,
+    device ->> '$.deviceId' AS device_id,
+    device ->> '$.trustType' AS device_trust_type,
+    filled("NetworkLocationDetails") AS network_location,
+    CAST(NULL AS VARCHAR) AS request_type,
     'log_analytics' AS shape
 FROM records

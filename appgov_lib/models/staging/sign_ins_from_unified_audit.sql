@@ -63,5 +63,12 @@ SELECT
     CAST(NULL AS VARCHAR) AS token_id,
     CAST(NULL AS VARCHAR) AS risk_level,
     CAST(NULL AS VARCHAR) AS risk_state,
+    CAST(NULL AS VARCHAR) AS authentication_requirement,
+    CAST(NULL AS VARCHAR) AS authentication_protocol,
+    CAST(NULL AS VARCHAR) AS conditional_access_status,
+    CAST(NULL AS VARCHAR) AS device_id,
+    CAST(NULL AS VARCHAR) AS device_trust_type,
+    CAST(NULL AS VARCHAR) AS network_location,
+    filled(list_filter(extended, lambda p: p.name = 'RequestType')[1].value) AS request_type,
     'unified_audit' AS shape
 FROM records

@@ -11,6 +11,6 @@ SELECT DISTINCT
 FROM stg_directory_audits AS a
 INNER JOIN app_inventory AS i
     ON list_contains(a.target_ids, i.service_principal_id) OR list_contains(a.target_ids, i.application_id)
-SEMI JOIN (FROM findings WHERE state <> 'resolved') AS f ON f.service_principal_id = i.service_principal_id
+SEMI JOIN (FROM findings WHERE state NOT IN ('resolved', 'excepted')) AS f ON f.service_principal_id = i.service_principal_id
 WHERE a.activity_at >= CAST($as_of AS DATE) - 89 AND a.activity_at < CAST($as_of AS DATE) + 1
 ORDER BY i.service_principal_id, a.activity_at DESC, a.audit_id

@@ -30,7 +30,7 @@ SELECT
 FROM findings AS f
 LEFT JOIN app_inventory AS i ON i.service_principal_id = f.service_principal_id
 LEFT JOIN strongest AS s ON s.service_principal_id = f.service_principal_id
-WHERE f.state <> 'resolved'
+WHERE f.state NOT IN ('resolved', 'excepted')
 ORDER BY
     list_position(['critical', 'high', 'medium', 'low', 'info'], f.severity),
     i.risk_score DESC NULLS LAST,
