@@ -36,6 +36,7 @@ HIGH = """
 
 def judge(bench: Bench, *held: tuple[str, str, str]) -> dict[tuple[str, str, str], dict[str, object]]:
     """Judgements of permissions given as (resource app id, permission, type)."""
+    bench.table("called_endpoints", "permissions VARCHAR[] | permission_type")
     bench.table("consent_grants", "resource_app_id | permission | permission_type")
     insert_rows(bench.con, "consent_grants", held)
     rows = bench.run("permission_judgements")

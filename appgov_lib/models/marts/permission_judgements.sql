@@ -10,16 +10,10 @@
 --   5. application, any other write to all objects: medium; read of directory or security data: medium; else low
 --   6. delegated, write or all content of others (.All, .Shared): medium; else low: it never exceeds its user
 WITH held AS (
-    SELECT DISTINCT
-        resource_app_id,
-        permission,
-        permission_type
+    SELECT resource_app_id, permission, permission_type
     FROM consent_grants
     UNION
-    SELECT
-        '00000003-0000-0000-c000-000000000000' AS resource_app_id,
-        unnest(permissions) AS permission,
-        permission_type
+    SELECT '00000003-0000-0000-c000-000000000000' AS resource_app_id, unnest(permissions), permission_type
     FROM called_endpoints
 ),
 

@@ -79,6 +79,8 @@ microsoft AS (
 tokens AS (
     SELECT app_id, resource_id, max(created_at) AS last_at
     FROM stg_sign_ins
+    SEMI JOIN (SELECT DISTINCT resource_app_id FROM judged WHERE NOT is_graph) AS asked
+        ON asked.resource_app_id = resource_id
     WHERE error_code = 0 AND created_at >= CAST($as_of AS DATE) - 29 AND created_at < CAST($as_of AS DATE) + 1
     GROUP BY ALL
 )
