@@ -70,7 +70,6 @@ def different(con: duckdb.DuckDBPyConnection, table: str, leave_out: set[str]) -
     [
         ("api_calls_daily", {"users", "read_from"}),
         ("app_activity_daily", {"users"}),
-        ("app_resource_usage", set()),
         ("app_permissions", set()),
         ("daily_metrics", set()),
         ("anomalies", set()),

@@ -134,6 +134,14 @@ def test_a_second_run_reads_only_what_is_new(tenant: SampleTenant, tmp_path: Pat
     assert len(read_snapshots(tmp_path / "data" / "sample" / "raw")) == 2
 
 
+def test_after_a_long_pause_only_what_the_service_keeps_counts_as_read(tenant: SampleTenant, tmp_path: Path) -> None:
+    """Between 1 September and 17 October nobody looked, and the service no longer knows."""
+    read(tenant, tmp_path, names=("directory_audits",), now=datetime(2026, 9, 1))
+    second = read(tenant, tmp_path, names=("directory_audits",), since=None, now=datetime(2026, 11, 16))
+    state = second.sources["directory_audits"]
+    assert (state.from_at, state.to_at) == ("2026-10-17T00:00:00Z", "2026-11-16T00:00:00Z")
+
+
 def test_killed_at_any_moment_the_next_run_finishes_the_work(
     tenant: SampleTenant, tmp_path: Path, undisturbed: dict[str, list[str]]
 ) -> None:

@@ -290,14 +290,17 @@ def _windows(
     windows = {}
     for source in sources:
         if source.time_field:
-            start = now - FIRST_LOOK_BACK
-            if source.kind == "log":
-                start = since or (last_end[source.name] - OVERLAP if source.name in last_end else start)
+            start = oldest = now - FIRST_LOOK_BACK
+            if source.kind == "log" and since is not None:
+                start = since
+            elif source.kind == "log" and source.name in last_end:
+                # after a long pause the days between are gone: a window over them would call them covered
+                start = max(last_end[source.name] - OVERLAP, oldest)
             if source.is_summed and source.kind == "log":
                 # Sums are of whole days, as half a day could not be told from a quiet one: what is read again is read
                 # from midnight, and the day at whose middle the service's memory begins is left out.
                 midnight = datetime.combine(start.date(), time())
-                first = since is None and source.name not in last_end and midnight < start
+                first = since is None and start == oldest and midnight < start
                 start = midnight + timedelta(days=first)
             windows[source.name] = Window(min(start, now), now)
     return windows

@@ -11,6 +11,8 @@ CREATE OR REPLACE TEMP TABLE kept_sign_ins_daily (app_id VARCHAR, day DATE, sign
 CREATE OR REPLACE TEMP TABLE kept_app_activity_daily (app_id VARCHAR, day DATE, service VARCHAR, calls BIGINT,
     errors BIGINT, throttled BIGINT, bytes_returned BIGINT, bytes_unknown_calls BIGINT, users BIGINT, reads BIGINT,
     writes BIGINT);
+CREATE OR REPLACE TEMP TABLE kept_app_resource_daily (app_id VARCHAR, day DATE, resource_type VARCHAR, calls BIGINT,
+    bytes_returned BIGINT, bytes_unknown_calls BIGINT);
 -- kind: 'sign_in', 'call' or 'credential' (the only one with a key_id)
 CREATE OR REPLACE TEMP TABLE kept_last_uses (kind VARCHAR, app_id VARCHAR, key_id VARCHAR, last_at TIMESTAMP);
 CREATE OR REPLACE TEMP TABLE kept_grants_seen (source VARCHAR, grant_id VARCHAR, service_principal_id VARCHAR,

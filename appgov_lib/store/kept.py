@@ -37,12 +37,18 @@ SOURCES = {
     "api_activity": ("api_activity", "api_activity_sums"),
 }
 """The catalogue sources of those logs."""
-DAILY = ("sign_ins_daily", "app_activity_daily", "last_uses")
+DAILY = ("sign_ins_daily", "app_activity_daily", "app_resource_daily", "last_uses")
 """Files in `daily/`; each is read into the table `kept_<name>`."""
+SUMS = (
+    ("sign_ins_daily", "sign_ins"),
+    ("app_activity_daily", "api_activity"),
+    ("app_resource_daily", "api_activity"),
+)
+"""Of them the sums by day, each with the log it is of."""
 HISTORY = ("grants_seen", "credentials_seen", "members_seen", "apps_seen", "settings_seen")
 """Files in `history/`; each is read into the table `kept_<name>`."""
-ADDED_LATER = ("apps_seen", "settings_seen")
-"""Those that a home pruned by an earlier version lacks: its history of apps and settings starts later."""
+ADDED_LATER = ("apps_seen", "settings_seen", "app_resource_daily")
+"""Those that a home pruned by an earlier version lacks: its history of them starts later."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +130,14 @@ def fill(con: duckdb.DuckDBPyConnection, settings: Settings, snapshots: Iterable
     if ledger.dropped:
         daily, history = folders(settings)
         for name in DAILY:
+            if name in ADDED_LATER and not (daily / f"{name}.parquet").exists():
+                continue
             _load(con, f"kept_{name}", daily / f"{name}.parquet")
         for name in HISTORY:
             if name in ADDED_LATER and not (history / f"{name}.parquet").exists():
                 continue
             _load(con, f"kept_{name}", history / f"{name}.parquet")
-    for name, family in (("sign_ins_daily", "sign_ins"), ("app_activity_daily", "api_activity")):
+    for name, family in SUMS:
         # a prune that was cut short wrote sums of days whose rows are all still there
         con.execute(
             f"DELETE FROM kept_{name} WHERE day >= coalesce("

@@ -26,6 +26,7 @@ from appgov_lib.store.kept import (
     DAILY,
     FAMILIES,
     HISTORY,
+    SUMS,
     Ledger,
     fill,
     folders,
@@ -234,7 +235,7 @@ def _keep(settings: Settings, snapshots: list[Snapshot], before: Ledger, after: 
                     f"The raw files behind the table {model.name} cannot be read ({type(error).__name__}), so nothing "
                     "was pruned; move the damaged snapshot folder away."
                 ) from error
-        for name, family in (("sign_ins_daily", "sign_ins"), ("app_activity_daily", "api_activity")):
+        for name, family in SUMS:
             days = f"day < (SELECT max(raw_from) FROM raw_until WHERE family = '{family}')"
             _save(con, f"SELECT * FROM {name} WHERE {days} ORDER BY ALL", daily / f"{name}.parquet")
         _save(con, LAST_USES, daily / "last_uses.parquet")

@@ -49,7 +49,7 @@ EMPTY = {
     "app_inventory": INVENTORY,
     "app_permissions": PERMISSIONS,
     "app_activity_daily": ACTIVITY,
-    "api_calls_daily": CALLS,
+    "app_resource_daily": CALLS,
     "stg_cloud_app_events": EVENTS,
     "stg_deleted_service_principals": DELETED,
     "stg_incidents": INCIDENTS,

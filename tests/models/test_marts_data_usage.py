@@ -35,7 +35,7 @@ def monthly(bench: Bench, table: str, key: str) -> dict[tuple[int, str], tuple[A
 
 
 def test_data_usage_by_month_and_service(bench: Bench) -> None:
-    found = tiles(bench, app_inventory=APPS, app_activity_daily=USAGE, api_calls_daily=ENDPOINTS, days=WHOLE)
+    found = tiles(bench, app_inventory=APPS, app_activity_daily=USAGE, app_resource_daily=ENDPOINTS, days=WHOLE)
     services = monthly(bench, "data_usage_monthly", "service")
     assert len(services) == 16
     assert services[11, "Exchange"] == (105, 5, 15, 15, 1)  # a1 and an app that is gone; not Microsoft's

@@ -9,6 +9,7 @@ SELECT
     CASE WHEN a.actor_app_id IS NULL THEN CAST([] AS VARCHAR[]) ELSE [a.actor_app_id] END AS app_ids,
     a.activity,
     a.category,
+    a.logged_by_service,
     CASE a.result WHEN 'success' THEN 'Success' WHEN 'failure' THEN 'Failure' END AS result,
     a.result_reason,
     a.target_type,

@@ -1,5 +1,5 @@
 -- grain: month x resource type (the month of the as-of date and the three before)
--- source: api_calls_daily, app_inventory, covered_days
+-- source: app_resource_daily, app_inventory, covered_days
 -- Microsoft's own apps and managed identities are left out.
 WITH months AS (
     SELECT
@@ -38,7 +38,7 @@ sums AS (
         CAST(sum(a.bytes_returned) AS BIGINT) AS bytes_returned,
         CAST(sum(a.calls) AS BIGINT) AS calls,
         CAST(sum(a.bytes_unknown_calls) AS BIGINT) AS bytes_unknown_calls
-    FROM api_calls_daily AS a
+    FROM app_resource_daily AS a
     ANTI JOIN left_out AS l ON l.app_id = a.app_id
     WHERE a.day <= CAST($as_of AS DATE)
     GROUP BY ALL

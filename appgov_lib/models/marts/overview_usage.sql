@@ -1,5 +1,5 @@
 -- grain: measure of use over a window of days
--- source: data_usage_monthly, data_usage_by_resource_type, app_activity_daily, api_calls_daily, stg_cloud_app_events,
+-- source: data_usage_monthly, data_usage_by_resource_type, app_activity_daily, app_resource_daily, stg_cloud_app_events,
 --         category_marks, covered_days, app_inventory
 -- Windows: 30 days against the 30 before; the month so far against the same days of the month before.
 WITH windows AS (
@@ -52,7 +52,7 @@ events AS (
     WHERE service IN ('Exchange', 'OneDrive', 'SharePoint', 'Teams')
     UNION ALL
     SELECT 'bytes_' || resource_type, 'api_activity', 'month', day, app_id, bytes_returned, bytes_unknown_calls
-    FROM api_calls_daily ANTI JOIN left_out USING (app_id)
+    FROM app_resource_daily ANTI JOIN left_out USING (app_id)
     WHERE resource_type IN ('files', 'messages', 'chats')
 ),
 

@@ -21,6 +21,7 @@ WITH records AS (
             "activityDisplayName" VARCHAR,
             category VARCHAR,
             "operationType" VARCHAR,
+            "loggedByService" VARCHAR,
             result VARCHAR,
             "resultReason" VARCHAR,
             "initiatedBy" JSON,
@@ -71,5 +72,6 @@ SELECT
     properties."targetResources" AS targets,
     properties."additionalDetails" AS details,
     guid(coalesce(properties."correlationId", "correlationId")) AS correlation_id,
+    filled(properties."loggedByService") AS logged_by_service,
     'diagnostic' AS shape
 FROM records

@@ -16,6 +16,7 @@ WITH records AS (
         "initiatedBy": 'JSON',
         "targetResources": 'JSON',
         "additionalDetails": 'JSON',
+        "loggedByService": 'VARCHAR',
         "correlationId": 'VARCHAR'
     })
 )
@@ -60,5 +61,6 @@ SELECT
     "targetResources" AS targets,
     "additionalDetails" AS details,
     guid("correlationId") AS correlation_id,
+    filled("loggedByService") AS logged_by_service,
     'graph' AS shape
 FROM records

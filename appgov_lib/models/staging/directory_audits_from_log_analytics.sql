@@ -14,6 +14,7 @@ WITH rows_read AS (
         "TimeGenerated [UTC]": 'VARCHAR',
         "ActivityDisplayName": 'VARCHAR',
         "OperationName": 'VARCHAR',
+        "LoggedByService": 'VARCHAR',
         "Category": 'VARCHAR',
         "AADOperationType": 'VARCHAR',
         "Result": 'VARCHAR',
@@ -82,5 +83,6 @@ SELECT
     targets,
     TRY_CAST(filled("AdditionalDetails") AS JSON) AS details,
     guid("CorrelationId") AS correlation_id,
+    filled("LoggedByService") AS logged_by_service,
     'log_analytics' AS shape
 FROM records

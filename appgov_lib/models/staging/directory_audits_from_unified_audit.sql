@@ -113,6 +113,7 @@ SELECT
         list_transform(coalesce(json_keys(additional), []), lambda k: {'key': k, 'value': additional ->> k})
     ) AS JSON) AS details,
     guid("InterSystemsId") AS correlation_id,
+    CAST(NULL AS VARCHAR) AS logged_by_service,
     shape,
     received
 FROM targeted
