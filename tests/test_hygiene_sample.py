@@ -100,6 +100,19 @@ def test_exactly_the_planted_apps_are_unused(con: Any) -> None:
     assert flagged(con, "dormant_with_permissions") == planted
 
 
+def test_exactly_the_credentials_without_a_sign_in_are_unused(con: Any) -> None:
+    report = sample_tenant.rows("/beta/reports/appCredentialSignInActivities?$top=999")
+    used = {row["keyId"]: (row.get("signInActivity") or {}).get("lastSignInDateTime") for row in report}
+    expected = {
+        app
+        for app, _, _, record in credentials()
+        if days_left(record) >= 0 and (AS_OF - day(used.get(record["keyId"]) or record["startDateTime"])).days >= 30
+    }
+    planted = {app for policy, app in answer_key()["expected_findings"] if policy == "unused-credential"}
+    assert planted <= expected
+    assert flagged(con, "unused_credential") == expected
+
+
 def test_a_pull_request_is_the_only_wide_subject(con: Any) -> None:
     query = "SELECT detail FROM app_hygiene WHERE check_id = 'wide_federated_subject' AND verdict = 'yes'"
     details = [detail for (detail,) in con.execute(query).fetchall()]

@@ -1,4 +1,4 @@
-"""Write docs/reference/ from the code: commands, models, policies, sources, permissions needed.
+"""Write docs/reference/ from the code: commands, models, policies, sources, permissions needed, capabilities.
 
 `make docs` writes the pages; `--check` compares them and says which are stale, so that nobody edits them by hand.
 """
@@ -199,6 +199,59 @@ def permissions_needed() -> str:
     )
 
 
+VERDICTS = {
+    "works": "the question is answered",
+    "partly": "a part of it is answered, or over another window; the last column says what is missing",
+    "unknowable": "nothing that can be read says it",
+}
+
+
+def capability_tables(where: Iterable[str]) -> str:
+    """The columns that hold an answer; the first of each table links to the description of the table."""
+    columns: dict[str, list[str]] = {}
+    for place in where:
+        name, column = place.split(".")
+        columns.setdefault(name, []).append(column)
+    described = {model["name"] for model in load("models/models.toml")["model"]}
+    return (
+        "; ".join(
+            f"[{name}](models.md#{name if name in described else 'written-by-the-build-itself'}): {code(found)}"
+            for name, found in columns.items()
+        )
+        or "-"
+    )
+
+
+def capabilities() -> str:
+    """What is answered of the facts App governance shows: counts, then every fact by area."""
+    content = tomllib.loads((ROOT / "tools" / "capabilities.toml").read_text(encoding="utf-8"))
+    facts = content["fact"]
+    counts = [
+        (name, *(sum(f["verdict"] == v for f in facts if f["id"].startswith(f"{area}-")) for v in VERDICTS))
+        for area, name in content["areas"].items()
+    ]
+    total = ("all", *(sum(fact["verdict"] == verdict for fact in facts) for verdict in VERDICTS))
+    parts = [
+        "The facts that App governance of Microsoft Defender for Cloud Apps shows, and what stands here for each. "
+        "Every *works* has a test that fails when the number is wrong. A source that could not be read makes any "
+        "answer unknown: the report names it.",
+        table(("part", *VERDICTS), [*counts, total]),
+        "\n".join(f"- *{verdict}*: {meaning}" for verdict, meaning in VERDICTS.items()),
+        content["not_covered"],
+    ]
+    for area, name in content["areas"].items():
+        rows = (
+            (f["id"], f["question"], f["verdict"], capability_tables(f["where"]), f["why"])
+            for f in facts
+            if f["id"].startswith(f"{area}-")
+        )
+        parts += [
+            f"## {name}",
+            table(("id", "question", "verdict", "where", "what stands behind it, or is missing"), rows),
+        ]
+    return page(content["title"], *parts)
+
+
 def pages() -> dict[str, str]:
     """File name -> content of every generated page."""
     return {
@@ -207,6 +260,7 @@ def pages() -> dict[str, str]:
         "policies.md": policies(),
         "sources.md": sources(),
         "permissions-needed.md": permissions_needed(),
+        "capabilities.md": capabilities(),
     }
 
 

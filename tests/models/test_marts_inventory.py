@@ -200,7 +200,8 @@ def test_last_use_takes_the_latest_of_three_sources(bench: Bench) -> None:
     assert (first["calls_30d"], first["bytes_30d"], first["users_30d"]) == (2, 11, 2)
     assert first["services"] == ["Exchange", "Teams"]
     assert rows["a2"]["last_used_source"] == "sign-in activity report"  # a tie goes to the service's own report
-    assert (rows["a3"]["last_used_at"], rows["a3"]["last_used_source"]) == (None, None)
+    never = rows["a3"]
+    assert (never["last_used_at"], never["last_used_source"], never["days_since_last_use"]) == (None, None, None)
 
 
 ROW_MARTS = (

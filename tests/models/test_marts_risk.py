@@ -27,7 +27,7 @@ HEADERS = {
     "stg_risky_service_principals": "service_principal_id | risk_level | risk_state | risk_updated_at TIMESTAMP",
     "stg_security_alerts": "alert_id | app_id | service_principal_id | title | severity | status "
     "| created_at TIMESTAMP",
-    "stg_oauth_app_info": "app_id | service_principal_id | risk_score BIGINT",
+    "stg_oauth_app_info": "app_id | service_principal_id | risk_score BIGINT | last_used_at TIMESTAMP",
     "stg_service_principals": "service_principal_id | app_id | key_credentials JSON",
 }
 SOURCES = sorted(
@@ -128,6 +128,16 @@ def test_what_an_app_could_do(bench: Bench, tables: dict[str, str], expected: di
          {"reply_url_unsafe": 4}),
         ({"app_last_use": "a1 | 2026-08-17 | 90"}, {}),
         ({"app_last_use": "a1 | 2026-08-17 | 90", "app_permissions": permission("low", level="low")}, {"dormant": 5}),
+        # what app governance saw counts too, but not a day after the as-of date
+        ({"app_last_use": "a1 | 2026-08-17 | 90", "app_permissions": permission("low", level="low"),
+          "stg_oauth_app_info": "a1 | - | - | 2026-11-01"}, {}),
+        ({"app_last_use": "", "app_permissions": permission("low", level="low"),
+          "stg_oauth_app_info": "a1 | - | - | 2026-08-17"}, {"dormant": 5}),
+        ({"app_last_use": "a1 | 2026-08-17 | 90", "app_permissions": permission("low", level="low"),
+          "stg_oauth_app_info": "a1 | - | - | 2026-11-16"}, {"dormant": 5}),
+        # a row of the report without any date is no use today: it counts from the day the app was added
+        ({"app_last_use": "a1 | - | -", "app_permissions": permission("low", level="low"),
+          "app_identity": INTERNAL.replace("2026-10-01", "2026-01-01")}, {"dormant": 5}),
         ({"app_last_use": "", "app_permissions": permission("low", level="low")}, {}),  # added 45 days ago
         ({"app_last_use": "", "app_permissions": permission("low", level="low"),
           "app_identity": INTERNAL.replace("2026-10-01", "2026-01-01")}, {"dormant": 5}),
@@ -150,8 +160,8 @@ def test_what_an_app_could_do(bench: Bench, tables: dict[str, str], expected: di
          {"microsoft_alert": 8}),
         ({"stg_security_alerts": "x | a1 | - | T | high | resolved | 2026-11-01\n"
           "y | a1 | s1 | T | low | new | 2026-08-17"}, {}),
-        ({"stg_oauth_app_info": "a1 | - | 75"}, {"microsoft_score": 2}),
-        ({"stg_oauth_app_info": "a1 | - | 49"}, {}),
+        ({"stg_oauth_app_info": "a1 | - | 75 | -"}, {"microsoft_score": 2}),
+        ({"stg_oauth_app_info": "a1 | - | 49 | -"}, {}),
     ],
 )  # fmt: skip
 def test_how_easily_it_is_abused_or_wrong(bench: Bench, tables: dict[str, str], expected: dict[str, int]) -> None:
@@ -168,7 +178,7 @@ def test_the_score_is_the_sum_of_its_parts_and_the_excess_is_one_of_them(bench: 
         app_identity=EXTERNAL,
         stg_risky_service_principals="s1 | - | confirmedCompromised | 2026-11-01",
         stg_security_alerts="x | a1 | - | T | high | new | 2026-11-01\ny | a1 | - | T | high | new | 2026-11-01",
-        stg_oauth_app_info="a1 | - | 90",
+        stg_oauth_app_info="a1 | - | 90 | -",
     )
     parts = points(found)
     # impact 15 + 15 + 12 + 10 + 10 + 20 = 82, likelihood 15 + 16 + 8 + 2 = 41
@@ -216,7 +226,11 @@ def test_use_that_nobody_knows_is_no_disuse(bench: Bench) -> None:
 ])  # fmt: skip
 def test_microsofts_own_apps_and_managed_identities_have_an_impact_and_no_rank(bench: Bench, identity: str) -> None:
     found = score(
-        bench, app_identity=identity, app_permissions=permission("X"), app_owners="", stg_oauth_app_info="a1 | - | 90"
+        bench,
+        app_identity=identity,
+        app_permissions=permission("X"),
+        app_owners="",
+        stg_oauth_app_info="a1 | - | 90 | -",
     )
     assert points(found) == {"application_high": 15}
     assert (found["risk_impact"], found["risk_likelihood"]) == (15, None)

@@ -70,7 +70,11 @@ SELECT
     u.last_api_call_at,
     u.last_used_at,
     u.last_used_source,
-    greatest(0, date_diff('day', CAST(u.last_used_at AS DATE), CAST($as_of AS DATE))) AS days_since_last_use,
+    -- greatest() alone would turn "never" into 0
+    CASE
+        WHEN u.last_used_at IS NOT NULL
+            THEN greatest(0, date_diff('day', CAST(u.last_used_at AS DATE), CAST($as_of AS DATE)))
+    END AS days_since_last_use,
     -- an app whose calls are all too old, or pruned, made none in the 30 days
     coalesce(c.calls_30d, CASE WHEN u.last_api_call_at IS NOT NULL THEN 0 END) AS calls_30d,
     c.bytes_30d,

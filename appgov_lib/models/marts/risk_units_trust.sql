@@ -1,5 +1,5 @@
 -- grain: app x part of likelihood that counts for it: publisher, consent, use, owners, addresses
--- source: app_identity, app_permissions, app_last_use, app_owners
+-- source: app_identity, app_permissions, app_last_use, stg_oauth_app_info, app_owners
 WITH permissions AS (
     SELECT
         service_principal_id,
@@ -48,10 +48,10 @@ facts AS (
         coalesce(o.owners, 0) AS owners,
         r.owners AND i.app_origin = 'internal' AND coalesce(o.live, 0) = 0 AS is_ownerless,
         coalesce(o.guests, 0) AS guests,
-        u.last_used_at,
+        greatest(u.last_used_at, g.last_used_at) AS last_used_at,
         -- never seen at all counts from the day it was added, and only where the service's own record of use was read
         coalesce(
-            u.days_since_last_use,
+            least(u.days_since_last_use, date_diff('day', CAST(g.last_used_at AS DATE), CAST($as_of AS DATE))),
             CASE WHEN r.use THEN date_diff('day', CAST(i.created_at AS DATE), CAST($as_of AS DATE)) END
         ) AS days_unused,
         -- http to the user's own machine is how desktop apps get their tokens
@@ -65,6 +65,8 @@ facts AS (
     LEFT JOIN permissions AS p ON p.service_principal_id = i.service_principal_id
     LEFT JOIN owners AS o ON o.service_principal_id = i.service_principal_id
     LEFT JOIN app_last_use AS u ON u.app_id = i.app_id
+    -- what app governance saw counts, as in the inventory
+    LEFT JOIN stg_oauth_app_info AS g ON g.app_id = i.app_id AND g.last_used_at < CAST($as_of AS DATE) + 1
 ),
 
 parts AS (
