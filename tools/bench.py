@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 HERE = Path(__file__).resolve().parent
 WAYS = HERE / "bench_ways.py"
@@ -39,10 +40,16 @@ class Row:
         return self.items / self.seconds
 
 
-def measure(name: str, items: int, arguments: list[str], env: dict[str, str] | None = None) -> Row:
+def measure(
+    name: str,
+    items: int,
+    arguments: list[str],
+    env: dict[str, str] | None = None,
+    output: IO[bytes] | int = subprocess.DEVNULL,
+) -> Row:
     """Run `arguments` as a process; its wall time and its peak resident memory in MB (0 where the system hides it)."""
     started = time.perf_counter()
-    process = subprocess.Popen(arguments, env={**os.environ, **(env or {})}, stdout=subprocess.DEVNULL)  # noqa: S603
+    process = subprocess.Popen(arguments, env={**os.environ, **(env or {})}, stdout=output)  # noqa: S603
     if hasattr(os, "wait4"):
         _, status, usage = os.wait4(process.pid, 0)
         code, peak = os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024
@@ -138,6 +145,26 @@ def kills(objects: int) -> bool:
     return not found
 
 
+def builds(objects: int) -> bool:
+    """Print what a build costs at a tenth of the size and at the size; False when a bound does not hold."""
+    import bench_build
+
+    def run(name: str, arguments: list[str], told: Path) -> float:
+        """Peak MB of one process whose output goes to the file `told`."""
+        with told.open("wb") as output:
+            row = measure(name, 1, arguments, output=output)
+        print(f"  {name}: {row.seconds:.1f} s, {row.peak_mb:.0f} MB", file=sys.stderr)
+        return row.peak_mb
+
+    with tempfile.TemporaryDirectory() as folder:
+        found = bench_build.costs(Path(folder), (objects // 10, objects), run)
+    print(bench_build.table(found), "\n")
+    failed = bench_build.broken(found)
+    for name in failed:
+        print(f"Not held: {name}\n")
+    return not failed
+
+
 def table(rows: list[Row], base: str = "") -> str:
     """The rows as Markdown; with `base`, how many times that row's rate each one reaches."""
     reference = next((row.rate for row in rows if row.name == base), None)
@@ -156,7 +183,7 @@ def main() -> None:
     options.add_argument("--model-objects", type=int, default=1_500, help="of them through SDK models (slow)")
     options.add_argument("--runs", type=int, default=3, help="runs of each fast way; the median is shown")
     options.add_argument("--kill-objects", type=int, default=5_000, help="service principals of the run that is killed")
-    options.add_argument("--only", choices=("extraction", "proof", "kills", "pipeline"), help="one table")
+    options.add_argument("--only", choices=("extraction", "proof", "kills", "build", "pipeline"), help="one table")
     chosen = options.parse_args()
     print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     held = []
@@ -170,6 +197,9 @@ def main() -> None:
     if chosen.only in (None, "kills"):
         print(f"{chosen.kill_objects:,} service principals, killed 20 times, against an undisturbed run\n")
         held.append(kills(chosen.kill_objects))
+    if chosen.only in (None, "build"):
+        print(f"`appgov build` of {chosen.objects:,} service principals and of a tenth\n")
+        held.append(builds(chosen.objects))
     if chosen.only in (None, "pipeline"):
         print("The verbs on the sample tenant\n")
         print(table(pipeline()))

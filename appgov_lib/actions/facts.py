@@ -83,12 +83,15 @@ def read_facts(con: duckdb.DuckDBPyConnection) -> Facts:
     )
     candidates = _rows(
         con,
-        "SELECT app.service_principal_id, arg_max(person.user_id, (audit.activity_at, audit.audit_id)) AS user_id, "
+        # by equality on each target of an event: list_contains() would try every pair of app and event
+        "WITH named AS (SELECT service_principal_id, service_principal_id AS target_id FROM app_inventory "
+        "SEMI JOIN apps_to_plan USING (service_principal_id) UNION SELECT service_principal_id, application_id "
+        "FROM app_inventory SEMI JOIN apps_to_plan USING (service_principal_id)), "
+        "audits AS (SELECT actor_id, activity_at, audit_id, unnest(target_ids) AS target_id FROM stg_directory_audits) "
+        "SELECT named.service_principal_id, arg_max(person.user_id, (audit.activity_at, audit.audit_id)) AS user_id, "
         "arg_max(coalesce(person.display_name, person.user_principal_name), (audit.activity_at, audit.audit_id)) "
         "AS name "
-        "FROM app_inventory AS app SEMI JOIN apps_to_plan USING (service_principal_id) "
-        "INNER JOIN stg_directory_audits AS audit ON list_contains(audit.target_ids, app.service_principal_id) "
-        "OR list_contains(audit.target_ids, app.application_id) "
+        "FROM named INNER JOIN audits AS audit USING (target_id) "
         "INNER JOIN stg_users AS person ON person.user_id = audit.actor_id "
         "WHERE person.account_enabled AND person.user_type IS DISTINCT FROM 'Guest' GROUP BY 1 ORDER BY 1",
     )

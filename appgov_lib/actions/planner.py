@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -87,7 +87,7 @@ class Action:
 
 def plan(con: duckdb.DuckDBPyConnection) -> None:
     """Write `remediation_actions` for all open findings of active policies. Nothing is sent anywhere."""
-    write_table(con, "remediation_actions", TYPES, [asdict(action) for action in actions_for(read_facts(con))])
+    write_table(con, "remediation_actions", TYPES, map(vars, actions_for(read_facts(con))))
 
 
 def actions_for(facts: Facts) -> list[Action]:
@@ -103,7 +103,7 @@ def actions_for(facts: Facts) -> list[Action]:
         merged.setdefault(key, []).append(ask)
     built = [_action(key[1], key[2], group, facts) for key, group in merged.items()]
     built.sort(key=lambda action: _order(action, facts))
-    return [Action(**{**asdict(action), "priority": number}) for number, action in enumerate(built, start=1)]
+    return [replace(action, priority=number) for number, action in enumerate(built, start=1)]
 
 
 def _order(action: Action, facts: Facts) -> tuple[Any, ...]:

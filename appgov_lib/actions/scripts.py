@@ -18,6 +18,9 @@ _DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 def plain(text: str) -> str:
     """`text` on one line: control, format and line-separating characters become blanks."""
+    # printable text has none of them; most text is, and a plan holds a hundred thousand texts
+    if text.isprintable():
+        return text
     return "".join(" " if unicodedata.category(character) in _DROPPED else character for character in text)
 
 

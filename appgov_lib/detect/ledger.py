@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from appgov_lib.errors import UserError
@@ -114,7 +114,7 @@ def read_before(folder: Path, as_of: dt.date) -> list[Finding]:
 
 def write(folder: Path, as_of: dt.date, kept: Iterable[Finding]) -> Path:
     """Write the ledger of `as_of`, replacing an earlier one of the same date; return its path."""
-    entries = [asdict(finding) for finding in kept]
+    entries = [vars(finding) for finding in kept]
     text = json.dumps({"as_of": as_of.isoformat(), "findings": entries}, indent=1, sort_keys=True, default=str)
     path = folder / f"{as_of.isoformat()}.json"
     private_write(path, text.encode() + b"\n")

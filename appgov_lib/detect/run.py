@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +118,8 @@ def run(
     shown, kept = ledger.advance(before, found, judged, {skip.policy_id for skip in skipped})
     shown.sort(key=_order)
     skipped.sort(key=lambda skip: skip.policy_id)
-    write_table(con, "findings", FINDING_TYPES, [asdict(finding) for finding in shown])
-    write_table(con, "skipped_checks", SKIPPED_TYPES, [asdict(skip) for skip in skipped])
+    write_table(con, "findings", FINDING_TYPES, map(vars, shown))
+    write_table(con, "skipped_checks", SKIPPED_TYPES, map(vars, skipped))
     if keep:
         ledger.write(folder, as_of, kept)
     return DetectResult(tuple(shown), tuple(skipped))

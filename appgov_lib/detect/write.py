@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 import duckdb
@@ -19,17 +20,24 @@ _ARROW = {
     "VARCHAR[]": pa.list_(pa.string()),
 }
 
+BATCH = 20_000
+"""Rows turned into columns at once: a plan may have a hundred thousand long ones."""
+
 
 def write_table(
     con: duckdb.DuckDBPyConnection, name: str, types: Mapping[str, str], rows: Iterable[Mapping[str, Any]]
 ) -> None:
     """Create or replace table `name` (a name of ours) with these rows, in their order. `types` are DuckDB types."""
-    schema = pa.schema([(column, _ARROW[kind]) for column, kind in types.items()])
-    listed = [{column: _plain(row[column]) for column in types} for row in rows]
-    con.register("rows_to_write", pa.Table.from_pylist(listed, schema=schema))
+    kinds = {column: _ARROW[kind] for column, kind in types.items()}
+    schema = pa.schema(list(kinds.items()))
     columns = ", ".join(f"CAST({column} AS {kind}) AS {column}" for column, kind in types.items())
-    con.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT {columns} FROM rows_to_write")
-    con.unregister("rows_to_write")
+    con.execute(f"CREATE OR REPLACE TABLE {name} ({', '.join(f'{column} {kind}' for column, kind in types.items())})")
+    ahead = iter(rows)
+    while batch := list(islice(ahead, BATCH)):
+        arrays = [pa.array([_plain(row[column]) for row in batch], type=kind) for column, kind in kinds.items()]
+        con.register("rows_to_write", pa.Table.from_arrays(arrays, schema=schema))
+        con.execute(f"INSERT INTO {name} SELECT {columns} FROM rows_to_write")
+        con.unregister("rows_to_write")
 
 
 def _plain(value: object) -> object:

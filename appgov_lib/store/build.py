@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass
 from datetime import date
 from pathlib import Path
@@ -29,7 +29,16 @@ from appgov_lib.store.inputs import (
     import_spans,
 )
 from appgov_lib.store.kept import Ledger, fill, folders, read_ledger
-from appgov_lib.store.models import PACKAGE, Model, insert_rows, load_models, prepare, reference_tables, run_model
+from appgov_lib.store.models import (
+    PACKAGE,
+    Model,
+    insert_rows,
+    last_readers,
+    load_models,
+    prepare,
+    reference_tables,
+    run_model,
+)
 from appgov_lib.store.warehouse import Build
 
 Progress = Callable[[str], None]
@@ -80,14 +89,23 @@ def build(settings: Settings, as_of: date, days: int = 7, progress: Progress | N
         con = target.con
         prepare(con, settings.reference_dir)
         fill(con, settings, snapshots, ledger)
-        for model in (model for model in models if model.layer == "staging"):
+        staging = [model for model in models if model.layer == "staging"]
+        marts = [model for model in models if model.layer == "mart"]
+        readers, results = last_readers(models), []
+        for model in staging:
             tell(model.name)
             _run(con, model, files, as_of, days)
+            results += check_table(con, model)
         _write_coverage(con, snapshots, ledger)
-        for model in (model for model in models if model.layer == "mart"):
+        for model in staging:
+            _drop(con, readers.get(model.name, ()))
+        for model in marts:
             tell(model.name)
             _run(con, model, files, as_of, days)
-        results = _check(con, models, snapshots, files)
+            results += check_table(con, model)
+            _drop(con, readers.get(model.name, ()))
+        tell("check_results")
+        results = _check(con, results, snapshots, files)
         _write_run_info(con, settings, build_id, as_of, days, snapshots, own)
         target.seal()
         con = target.con
@@ -144,6 +162,12 @@ def _run(con: duckdb.DuckDBPyConnection, model: Model, files: Mapping[str, list[
         raise
 
 
+def _drop(con: duckdb.DuckDBPyConnection, tables: Iterable[str]) -> None:
+    """Let go of steps on the way that nothing reads any more: all of them together would not fit into 2 GB."""
+    for table in tables:
+        con.execute(f"DROP TABLE {table}")
+
+
 def _write_coverage(con: duckdb.DuckDBPyConnection, snapshots: list[Snapshot], ledger: Ledger) -> None:
     """Create coverage, covered_days and rejected_records from the manifests; coverage is that of raw rows."""
 
@@ -185,14 +209,16 @@ def _write_coverage(con: duckdb.DuckDBPyConnection, snapshots: list[Snapshot], l
 
 
 def _check(
-    con: duckdb.DuckDBPyConnection, models: list[Model], snapshots: list[Snapshot], files: Mapping[str, list[Path]]
+    con: duckdb.DuckDBPyConnection,
+    tables: list[CheckResult],
+    snapshots: list[Snapshot],
+    files: Mapping[str, list[Path]],
 ) -> list[CheckResult]:
-    """Check every table, write check_results, and stop the build at the first breach that must not be published."""
-    results = [result for model in models for result in check_table(con, model)]
+    """Write check_results, those of the tables first; stop the build at the first breach that must not be published."""
     counts = {(snapshot.folder / file.path): file.rows for snapshot in snapshots for file in _all_files(snapshot)}
     current = {bucket: paths for bucket, paths in files.items() if not bucket.endswith("_history")}
     rows = {bucket: sum(counts[path] for path in paths) for bucket, paths in current.items()}
-    results += reconcile(con, rows)
+    results = tables + reconcile(con, rows)
     write_results(con, results)
     broken = failures(results)
     if broken:

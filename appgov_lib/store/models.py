@@ -70,10 +70,27 @@ def needed_models(names: Iterable[str]) -> list[Model]:
         name = ahead.pop()
         if name not in found:
             found.add(name)
-            # what is only told in a comment or a text is not read
-            sql = re.sub(r"'(?:[^']|'')*'|--.*", "", models[name].path.read_text(encoding="utf-8"))
-            ahead += set(re.findall(r"\w+", sql)) & models.keys()
+            ahead += _words(models[name]) & models.keys()
     return [model for model in models.values() if model.name in found]
+
+
+def last_readers(models: Iterable[Model]) -> dict[str, list[str]]:
+    """The tables that are not kept, by the name of the last model that reads each one (its own where none does)."""
+    temporary: dict[str, str] = {}
+    for model in models:
+        temporary |= dict.fromkeys(_words(model) & temporary.keys(), model.name)
+        if model.temp:
+            temporary[model.name] = model.name
+    found: dict[str, list[str]] = {}
+    for table, reader in temporary.items():
+        found.setdefault(reader, []).append(table)
+    return found
+
+
+def _words(model: Model) -> set[str]:
+    """The words of a model's SQL; what is only told in a comment or a text is not read."""
+    sql = re.sub(r"'(?:[^']|'')*'|--.*", "", model.path.read_text(encoding="utf-8"))
+    return set(re.findall(r"\w+", sql))
 
 
 def _model(entry: dict[str, Any], folder: Path) -> Model:
