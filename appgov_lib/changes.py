@@ -7,10 +7,18 @@ from typing import Any
 
 import duckdb
 
+from appgov_lib import formats
 from appgov_lib.errors import ConfigError
 
 Record = dict[str, Any]
 
+KINDS = {
+    "delegated_grant": "delegated permission",
+    "application_permission": "application permission",
+    "directory_role": "directory role",
+    "reply_url": "reply address",
+}
+"""Kinds of change whose name is not a word of its own."""
 ORDER = "ORDER BY changed_at DESC, kind, display_name, subject, change, change_id"
 
 
@@ -27,6 +35,42 @@ def since(con: duckdb.DuckDBPyConnection, when: dt.date | dt.datetime | str | No
         cursor = con.execute(f"SELECT * FROM changes WHERE changed_at >= ? {ORDER}", [_moment(when)])
     columns = [column[0] for column in cursor.description or []]
     return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+
+def told(con: duckdb.DuckDBPyConnection, when: dt.date | dt.datetime | str | None = None) -> list[Record]:
+    """Return what `since` returns as readers see it, without Microsoft's own apps and managed identities.
+
+    Each row has `changed_at`, `display_name`, `what`, `subject`, `how`, `actor_name` and `reason`.
+    """
+    out = con.execute("SELECT service_principal_id FROM app_inventory WHERE NOT is_in_scope").fetchall()
+    left_out = {row[0] for row in out}
+    return [
+        {
+            "changed_at": row["changed_at"],
+            "display_name": row["display_name"] or row["app_id"] or "tenant",
+            "what": what(row),
+            "subject": row["subject"],
+            "how": how(row),
+            "actor_name": row["actor_name"],
+            "reason": row["reason"],
+        }
+        for row in since(con, when)
+        if row["service_principal_id"] not in left_out
+    ]
+
+
+def what(row: Record) -> str:
+    """Say what kind of thing came, went or became another: `credential added`."""
+    return f"{KINDS.get(row['kind'], str(row['kind']))} {row['change']}"
+
+
+def how(row: Record) -> str:
+    """Say how a thing is now, how it was before it went, or both."""
+    if row["before"] is not None and row["after"] is not None:
+        return f"{row['before']} \N{RIGHTWARDS ARROW} {row['after']}"
+    if row["before"] is not None:
+        return f"was: {row['before']}"
+    return formats.UNKNOWN if row["after"] is None else str(row["after"])
 
 
 def _moment(when: dt.date | dt.datetime | str) -> dt.datetime:

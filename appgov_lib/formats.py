@@ -89,6 +89,8 @@ def measure(value: Number | None, unit: str) -> str:
         return size(value)
     if is_unknown(value) or value is None:
         return UNKNOWN
+    if value == 1 and unit.endswith("s"):
+        unit = unit.removesuffix("s")
     return f"{number(value)}%" if unit == "%" else f"{number(value)} {unit}".rstrip()
 
 

@@ -137,9 +137,10 @@ COLUMNS: Mapping[str, Column] = {
 
 
 def records(table: Any) -> list[Record]:
-    """Return the rows of a DuckDB relation, a DataFrame or a list of mappings as dictionaries."""
+    """Return the rows of a DuckDB relation or executed query, a DataFrame or a list of mappings as dictionaries."""
     if hasattr(table, "fetchall"):
-        table = [dict(zip(table.columns, row, strict=True)) for row in table.fetchall()]
+        names = [column[0] for column in table.description or []]
+        table = [dict(zip(names, row, strict=True)) for row in table.fetchall()]
     elif hasattr(table, "to_dict"):
         table = table.to_dict("records")
     return [{k: None if formats.is_unknown(v) else v for k, v in row.items()} for row in table]

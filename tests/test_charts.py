@@ -19,6 +19,16 @@ PERIOD = Period.ending("2026-11-15", 7)
 DAYS = [*PERIOD.previous.dates, *PERIOD.dates]
 HOSTILE = '<a href="javascript:alert(1)">Acme</a> %{meta.secret} \u202egnp.exe'
 
+VERDICTS = [
+    {"privilege_level": "high", "usage": usage, "permissions": n}
+    for usage, n in (("used", 5), ("unused", 2), ("unknown", 1))
+] + [{"privilege_level": "low", "usage": "used", "permissions": 30}]
+MONTHS = [
+    {"month": dt.date(2026, month, 1), "service": service, "bytes": amount, "days": days, "days_covered": read}
+    for month, days, read, amount in ((9, 30, 30, 4e6), (10, 31, 0, None), (11, 15, 11, 1e6))
+    for service in ("Exchange", "Teams")
+]
+
 
 def meta(figure: Any) -> dict[str, Any]:
     """Id, caption and table a figure carries."""
@@ -54,6 +64,8 @@ def every_figure() -> dict[str, Any]:
         "anomaly": charts.anomaly(history, judged, "anomaly"),
         "severity_strip": charts.severity_strip([{"severity": "high", "findings": 2}], "strip"),
         "privilege_bars": charts.privilege_bars(levels, "levels"),
+        "usage_bars": charts.usage_bars(VERDICTS, "verdicts"),
+        "monthly_bars": charts.monthly_bars(MONTHS, "service", "bytes", "months", "bytes"),
     }
 
 
@@ -64,6 +76,8 @@ EMPTY = {
     "anomaly": lambda: charts.anomaly([], [], "x"),
     "severity_strip": lambda: charts.severity_strip([], "x"),
     "privilege_bars": lambda: charts.privilege_bars([], "x"),
+    "usage_bars": lambda: charts.usage_bars([], "x"),
+    "monthly_bars": lambda: charts.monthly_bars([], "service", "bytes", "x", "bytes"),
 }
 
 
@@ -77,7 +91,7 @@ def test_every_figure_has_id_caption_table_and_at_most_four_series(kind):
     assert said["rows"]
     assert {len(row) for row in said["rows"]} == {len(said["columns"])}
     assert len([t for t in figure.data if t.type == "bar"]) <= 5
-    assert not figure.layout.showlegend or kind == "privilege_bars"
+    assert not figure.layout.showlegend or kind in {"privilege_bars", "usage_bars"}
 
 
 @pytest.mark.parametrize("kind", list(EMPTY))
@@ -280,3 +294,19 @@ def test_both_ways_to_the_dark_theme_are_the_same():
 def test_period_days_are_dates():
     assert PERIOD.dates[0] == dt.date(2026, 11, 9)
     assert PERIOD.previous.dates[-1] == dt.date(2026, 11, 8)
+
+
+def test_verdicts_are_counted_by_level_and_unknown_is_one_of_them():
+    said = meta(charts.usage_bars(VERDICTS, "verdicts"))
+    assert said["caption"] == "Of 8 permissions of high privilege 5 were used, 2 were not; of 1 it is not known."
+    assert said["rows"][0] == ["high", "5", "2", "1"]
+    assert said["columns"] == ["Privilege", "used", "unused", "unknown"]
+
+
+def test_a_month_not_read_is_a_gap_and_one_read_in_part_says_so():
+    figure = charts.monthly_bars(MONTHS, "service", "bytes", "months", "bytes")
+    assert [list(t.y) for t in figure.data] == [[4e6, None, 1e6], [4e6, None, 1e6]]
+    assert list(figure.layout.xaxis.ticktext) == ["Sep 2026", "Oct 2026<br>0 of 31 days", "Nov 2026<br>11 of 15 days"]
+    said = meta(figure)
+    assert said["rows"][1] == ["2026-10", "unknown", "unknown", "0 of 31"]
+    assert said["caption"] == "November 2026 so far: 2.00 MB, 50% of it Exchange."

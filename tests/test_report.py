@@ -68,7 +68,7 @@ def facts_of(**more: Any) -> Facts:
         "moved": {"bytes_returned": 400_000_000, "bytes_previous": 320_000_000},
         "daily": [{"day": d, "sign_ins": 10, "calls": 20, "bytes_returned": 30} for d in PERIOD.dates],
     }
-    lists = ("findings", "resolved", "skipped", "actions")
+    lists = ("findings", "resolved", "excepted", "skipped", "actions")
     maps = ("usage", "permissions", "credentials", "owners", "consents", "changes", "anomalies", "history")
     return Facts(**{**plain, **{n: [] for n in lists}, **{n: {} for n in maps}, **more})
 
@@ -228,6 +228,8 @@ def test_the_summary_keeps_its_order():
         "Open findings by severity",
         "Top risks",
         "Action plan",
+        "What changed since the previous run",
+        "Consent settings",
         "Trends",
         "All open findings",
         "What was not checked",
@@ -254,7 +256,8 @@ def test_an_app_of_which_nothing_is_known_has_a_page():
     (page,) = app_pages(facts, SITE).values()
     assert page.count("unknown") >= 12
     assert "None" not in page
-    assert "This app holds no permission." in page
+    assert "No permission is known: grants were not read in full." in page
+    assert "This app holds no permission." not in page
     assert "No day of use is known for this app." in page
 
 
@@ -266,8 +269,7 @@ def test_app_pages_show_what_is_granted_with_its_proof():
     table = app_context(facts, "sp1")["tables"]["permissions"]
     cells = dict(zip([c.heading for c in table.columns], [c.text for c in table.rows[0]], strict=True))
     assert cells["Proof or reason"] == "no call of this family in 30 days"
-    assert cells["Consent"] == "by 3 users"
-    assert cells["Granted"] == "unknown"
+    assert cells["Consent"] == "by 3 users, date unknown"
 
 
 def test_evidence_is_written_in_reading_form():

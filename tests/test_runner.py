@@ -85,6 +85,16 @@ def test_a_notebook_without_parameters_cell_is_refused(make):
         _ = make("a", parameters=None).parameters
 
 
+def test_only_a_parameter_that_is_empty_by_default_may_be_left_out(make):
+    notebook = make("a", parameters='tenant = "sample"  # type: str\nsince = ""  # type: str')
+    notebook.check({"tenant": "x"})
+    notebook.check({"tenant": "x", "since": "2026-11-01"})
+    with pytest.raises(ConfigError, match="must be str"):
+        notebook.check({"tenant": "x", "since": 3})
+    with pytest.raises(ConfigError, match="needs a value for its parameter 'tenant'"):
+        notebook.check({"since": ""})
+
+
 # The suite file
 
 
@@ -92,9 +102,12 @@ def test_the_shipped_suite_is_whole():
     suite = load_suite()
     names = [notebook.name for notebook in suite.notebooks]
     assert names == sorted(names)
-    assert len(names) == 5
+    assert len(names) == 8
     assert sorted(p.stem for p in notebooks_dir().glob("*.ipynb")) == names
-    assert {tuple(n.parameters.items()) for n in suite.notebooks} == {(("tenant", str), ("as_of", str), ("days", int))}
+    common = {"tenant": str, "as_of": str, "days": int}
+    own = {n.name: {k: v for k, v in n.parameters.items() if k not in common} for n in suite.notebooks}
+    assert {name: more for name, more in own.items() if more} == {"08_changes": {"since": str}}
+    assert all(common.items() <= n.parameters.items() for n in suite.notebooks)
     assert suite.chosen("02_usage") == suite.chosen("02_usage.ipynb") == (suite.notebooks[1],)
 
 

@@ -5,8 +5,19 @@ behind it (`layout.meta`), so that report pages can show all three. At most four
 marks. Days without data are gaps, never zero. No chart reads a database.
 """
 
-from appgov_lib.charts.bars import privilege_bars, severity_strip, top_bars
+from appgov_lib.charts.bars import privilege_bars, severity_strip, top_bars, usage_bars
 from appgov_lib.charts.daily import anomaly, daily_lines, service_bars
 from appgov_lib.charts.figure import label
+from appgov_lib.charts.monthly import monthly_bars
 
-__all__ = ["anomaly", "daily_lines", "label", "privilege_bars", "service_bars", "severity_strip", "top_bars"]
+__all__ = [
+    "anomaly",
+    "daily_lines",
+    "label",
+    "monthly_bars",
+    "privilege_bars",
+    "service_bars",
+    "severity_strip",
+    "top_bars",
+    "usage_bars",
+]

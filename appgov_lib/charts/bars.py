@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -137,11 +137,7 @@ def severity_strip(table: Any, chart_id: str) -> go.Figure:
 
 def privilege_bars(table: Any, chart_id: str) -> go.Figure:
     """Draw apps per privilege level, cut by origin; `table` has `privilege_level`, `app_origin`, `apps` (a count)."""
-    counts: dict[str, dict[str, float]] = {level: {} for level in theme.LEVELS}
-    for row in records(table):
-        level, origin = (formats.plain(row[name] or formats.UNKNOWN) for name in ("privilege_level", "app_origin"))
-        counts.setdefault(level, {})[origin] = counts.get(level, {}).get(origin, 0) + row["apps"]
-    origins = [o for o in ("internal", "external", "microsoft", "unknown") if any(o in c for c in counts.values())]
+    counts = _by_level(table, "app_origin", "apps")
     whole = sum(sum(c.values()) for c in counts.values())
     high = sum(counts["high"].values())
     outside = formats.number(counts["high"].get("external", 0))
@@ -151,17 +147,53 @@ def privilege_bars(table: Any, chart_id: str) -> go.Figure:
         if whole
         else "No app is known in this tenant."
     )
+    return _level_bars(counts, ("internal", "external", "microsoft", "unknown"), chart_id, caption, "apps")
+
+
+def usage_bars(table: Any, chart_id: str) -> go.Figure:
+    """Draw permissions per privilege level, cut by verdict.
+
+    `table` has `privilege_level`, `usage` (used, unused or unknown) and `permissions` (a count).
+    """
+    counts = {level: c for level, c in _by_level(table, "usage", "permissions").items() if level != "none" or c}
+    whole = sum(sum(c.values()) for c in counts.values())
+    high = counts["high"]
+    caption = (
+        f"Of {formats.count(sum(high.values()), 'permission')} of high privilege {formats.number(high.get('used', 0))} "
+        f"were used, {formats.number(high.get('unused', 0))} were not; of {formats.number(high.get('unknown', 0))} "
+        "it is not known."
+        if whole
+        else "No permission is known in this tenant."
+    )
+    return _level_bars(counts, ("used", "unused", "unknown"), chart_id, caption, "permissions")
+
+
+def _by_level(table: Any, by: str, column: str) -> dict[str, dict[str, float]]:
+    """Add `column` up per privilege level and value of `by`; a level nobody knows is one of its own."""
+    counts: dict[str, dict[str, float]] = {level: {} for level in theme.LEVELS}
+    for row in records(table):
+        level, part = (formats.plain(row[name] or formats.UNKNOWN) for name in ("privilege_level", by))
+        counts.setdefault(level, {})[part] = counts.get(level, {}).get(part, 0) + row[column]
+    return counts
+
+
+def _level_bars(
+    counts: Mapping[str, Mapping[str, float]], order: Sequence[str], chart_id: str, caption: str, unit: str
+) -> go.Figure:
+    """Draw one bar per level, cut into the parts of `order` that occur."""
+    parts = [part for part in order if any(part in c for c in counts.values())]
+    largest = max((sum(c.values()) for c in counts.values()), default=0)
     return finish(
-        _pieces(counts, dict(zip(origins, theme.SERIES, strict=False)), words=True),
+        _pieces(counts, dict(zip(parts, theme.SERIES, strict=False)), words=True),
         chart_id=chart_id,
         caption=caption,
-        columns=("Privilege", *origins),
-        rows=[[level, *(formats.number(c.get(o, 0)) for o in origins)] for level, c in counts.items()],
+        columns=("Privilege", *parts),
+        rows=[[level, *(formats.number(c.get(p, 0)) for p in parts)] for level, c in counts.items()],
         height=120 + 44 * len(counts),
         margin=(34, 16, 48, 8),
-        empty="" if whole else caption,
+        empty="" if largest else caption,
         barmode="stack",
-        xaxis=value_axis("apps", max(sum(c.values()) for c in counts.values())),
+        xaxis=value_axis(unit, largest),
         showlegend=True,
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
         yaxis={

@@ -1,4 +1,4 @@
-"""What the page of one app shows: granted, used, moved, consented, owned, changed, and why it is here."""
+"""What the page of one app shows: why it is here, what to do, and the facts behind it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 
 from appgov_lib import formats
 from appgov_lib.report import svg
+from appgov_lib.report.app_access import access_tables, window_lines
+from appgov_lib.report.app_state import microsoft_view, portal_links, state_tables
 from appgov_lib.report.facts import Facts
 from appgov_lib.report.summary import action_groups
-from appgov_lib.tables import Column, Record, Table, table_of
+from appgov_lib.tables import Record, Table, table_of
 
 METRICS = (
     ("sign_ins", "Sign-ins", "sign-ins"),
@@ -19,9 +21,20 @@ METRICS = (
     ("bytes_returned", "Data returned", "bytes"),
     ("failures", "Failed sign-ins", "failures"),
 )
-USERS_NAMED = 50
-EVENTS_SHOWN = 40
 EVIDENCE_SHOWN = 40
+SECTIONS = (
+    ("findings", "Why it is here"),
+    ("actions", "What to do"),
+    ("granted", "Granted"),
+    ("used", "Used and moved"),
+    ("consented", "Consented"),
+    ("owned", "Owned"),
+    ("hygiene", "Hygiene"),
+    ("changed", "Changed"),
+    ("score", "Risk score"),
+    ("microsoft", "What Microsoft says"),
+)
+"""Parts of the page by anchor, in their order."""
 
 
 def app_context(facts: Facts, service_principal_id: str) -> dict[str, Any]:
@@ -44,8 +57,25 @@ def app_context(facts: Facts, service_principal_id: str) -> dict[str, Any]:
         "groups": action_groups(actions),
         "usage": facts.usage.get(app_id, {}),
         "histories": histories(facts, app_id),
-        "tables": app_tables(facts, service_principal_id, app),
+        "tables": access_tables(facts, service_principal_id, app_id) | state_tables(facts, service_principal_id, app),
+        "sections": SECTIONS,
+        "consent": consent_of(app),
+        "windows": window_lines(facts.permissions.get(service_principal_id, [])),
+        "microsoft": microsoft_view(facts, app_id),
+        "portal": portal_links(app_id, service_principal_id, app),
     }
+
+
+def consent_of(app: Record) -> str:
+    """Say who consented to an app as a whole."""
+    users = formats.count(app.get("consented_users"), "user")
+    words = {
+        "admin": "by an administrator, for everybody",
+        "user": f"by {users} for themselves",
+        "mixed": f"by an administrator, and by {users} for themselves",
+        "none": "no consent is known",
+    }
+    return words.get(str(app.get("consent_type")), formats.UNKNOWN)
 
 
 @cache
@@ -130,90 +160,3 @@ def histories(facts: Facts, app_id: str) -> list[svg.History]:
             flagged = [formats.as_date(a["day"]) for a in facts.anomalies.get(app_id, []) if a["metric"] == metric]
             shown.append(svg.history(name, values, facts.period, unit, [d for d in flagged if d]))
     return shown
-
-
-def score_parts(app: Record) -> list[Record]:
-    """Return the parts of the risk score as rows: part, points, why."""
-    parts = app.get("risk_parts")
-    rows: list[Record] = json.loads(parts) if isinstance(parts, str) else parts or []
-    return [{"part": str(r["part"]).replace("_", " "), "points": r["points"], "why": r["why"]} for r in rows]
-
-
-def app_tables(facts: Facts, service_principal_id: str, app: Record) -> dict[str, Table]:
-    """Return the tables of an app page by name; an empty one keeps its caption and says what is not there."""
-    permissions = [
-        {k: r[k] for k in ("permission", "permission_type", "privilege_level", "usage", "usage_reason", "last_used_at")}
-        | {"consent": _consent(r), "resource_name": r["resource_name"], "granted_at": r["granted_at"]}
-        for r in facts.permissions.get(service_principal_id, [])
-    ]
-    credentials = [
-        {k: r[k] for k in ("key_id", "name", "credential_type", "ends_at", "days_to_expiry", "lifetime_days")}
-        | {
-            "last_used": formats.day(r["last_used_at"])
-            if r["last_used_at"]
-            else "never seen"
-            if r["last_used_known"]
-            else None
-        }
-        for r in facts.credentials.get(service_principal_id, [])
-    ]
-    owners = [
-        {"owner_name": r["owner_name"] or r["owner_id"], "owner_type": r["owner_type"], "enabled": r["owner_enabled"]}
-        | {"guest": r["owner_is_guest"], "owned_object": str(r["owned_object"]).replace("_", " ")}
-        for r in facts.owners.get(service_principal_id, [])
-    ]
-    consents = [
-        {"user_name": r["user_name"], "enabled": r["account_enabled"], "scopes": r["scopes"]}
-        for r in facts.consents.get(service_principal_id, [])
-    ]
-    changes = [
-        {k: r[k] for k in ("activity_at", "activity", "actor_name", "result")}
-        for r in facts.changes.get(service_principal_id, [])
-    ]
-    return {
-        "permissions": table_of(
-            permissions,
-            "Permissions held, strongest first",
-            {"consent": "Consent", "permission_type": "Type"},
-            empty="This app holds no permission.",
-        ),
-        "credentials": table_of(
-            credentials,
-            "Credentials",
-            {"name": "Name", "credential_type": "Kind", "last_used": Column("Last used")},
-            empty="No credential is known for this app.",
-        ),
-        "owners": table_of(
-            owners,
-            "Owners",
-            {"owner_type": "Kind", "enabled": Column("Can sign in", "yes_no"), "guest": Column("Guest", "yes_no")},
-            empty="Nobody owns this app." if app.get("owner_count") == 0 else "No owner is known.",
-        ),
-        "consents": table_of(
-            consents,
-            "Users who consented by themselves",
-            {"user_name": "User", "enabled": Column("Can sign in", "yes_no"), "scopes": Column("Permissions", "list")},
-            USERS_NAMED,
-            "No user consented by themselves.",
-        ),
-        "changes": table_of(
-            changes,
-            "Changes in the last 90 days",
-            {"activity_at": Column("Time", "moment"), "activity": "What", "actor_name": "By", "result": "Result"},
-            EVENTS_SHOWN,
-            "No change to this app is in the audit log of the last 90 days.",
-        ),
-        "score": table_of(
-            score_parts(app),
-            f"Parts of the risk score, {formats.number(app.get('risk_score'))} of 100",
-            {"part": "Part", "points": Column("Points", "number"), "why": "Why"},
-            empty="No part of the score applies.",
-        ),
-    }
-
-
-def _consent(row: Record) -> str:
-    """Say who agreed to a permission."""
-    if row["consent_type"] != "user":
-        return "by an administrator" if row["consent_type"] == "admin" else formats.UNKNOWN
-    return f"by {formats.count(row['consented_users'], 'user')}"

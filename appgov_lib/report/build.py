@@ -183,7 +183,7 @@ def _manifest(
             "resolved_findings": len(facts.resolved),
             "skipped_checks": len(facts.skipped),
             "actions": len(facts.actions),
-            "apps_with_findings": len({f["service_principal_id"] for f in facts.findings}),
+            "apps_with_findings": len({f["service_principal_id"] for f in facts.findings if not facts.is_tenant(f)}),
             "rejected_records": facts.rejected_rows,
         },
         "notebooks": [

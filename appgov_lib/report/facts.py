@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from appgov_lib.period import Period, of_warehouse
+from appgov_lib.report.details import OPEN, Details, Grouped, by_key, gather_details, grouped
+from appgov_lib.report.overview import Overview, gather_overview
 from appgov_lib.tables import Record, records
 
 SQL = Path(__file__).parent / "sql"
-OPEN = "(FROM findings WHERE state NOT IN ('resolved', 'excepted'))"
-SCOPE = "NOT coalesce(is_first_party, false) AND service_principal_type IS DISTINCT FROM 'ManagedIdentity'"
-
-Grouped = dict[str, list[Record]]
 
 
 @dataclass(frozen=True)
@@ -62,6 +59,17 @@ class Facts:
     """Flagged days by app id."""
     history: dict[tuple[str, str], list[tuple[dt.date, float]]]
     """Day and value by app id and metric, apps with an open finding."""
+    details: Details = field(default_factory=Details)
+    overview: Overview = field(default_factory=Overview)
+
+    def is_tenant(self, finding: Record) -> bool:
+        """Whether a finding is about the tenant's settings: it names the tenant where others name an app."""
+        return finding["app_id"] is None and finding["service_principal_id"] == self.tenant.get("tenant_id")
+
+    def source(self, name: str) -> Record:
+        """Return how a source was read; a source nobody asked for was not collected."""
+        found = (c for c in self.coverage if c["source"] == name)
+        return next(found, {"source": name, "status": "not_collected", "reason": ""})
 
 
 def gather(con: Any, as_of: dt.date, days: int) -> Facts:
@@ -98,7 +106,7 @@ def gather(con: Any, as_of: dt.date, days: int) -> Facts:
         skipped=ask("FROM skipped_checks ORDER BY policy_id"),
         policies=_policy_count(con),
         actions=ask("FROM remediation_actions ORDER BY priority, action_id"),
-        inventory=_by_key(
+        inventory=by_key(
             ask(f"FROM app_inventory SEMI JOIN {OPEN} USING (service_principal_id) ORDER BY service_principal_id"),
             "service_principal_id",
         ),
@@ -106,10 +114,10 @@ def gather(con: Any, as_of: dt.date, days: int) -> Facts:
             ask(
                 "SELECT count(*) AS apps, count(*) FILTER (privilege_level = 'high') AS high, "
                 "count(*) FILTER (privilege_level = 'high' AND app_origin = 'external') AS high_external, "
-                f"count(*) FILTER (privilege_level IS NULL) AS not_known FROM app_inventory WHERE {SCOPE}"
+                "count(*) FILTER (privilege_level IS NULL) AS not_known FROM app_inventory WHERE is_in_scope"
             )
         ),
-        usage=_by_key(ask(f"FROM app_usage_summary SEMI JOIN {OPEN} USING (app_id) ORDER BY app_id"), "app_id"),
+        usage=by_key(ask(f"FROM app_usage_summary SEMI JOIN {OPEN} USING (app_id) ORDER BY app_id"), "app_id"),
         moved=_first(
             ask(
                 "SELECT CAST(sum(bytes_returned) AS BIGINT) AS bytes_returned, "
@@ -117,21 +125,20 @@ def gather(con: Any, as_of: dt.date, days: int) -> Facts:
             )
         ),
         daily=ask_file("daily_totals"),
-        permissions=_grouped(
-            ask(_of_apps("app_permissions", "privilege_level, permission_type, permission")), "service_principal_id"
-        ),
-        credentials=_grouped(ask(_of_apps("app_credentials", "ends_at, key_id")), "service_principal_id"),
-        owners=_grouped(ask(_of_apps("app_owners", "owner_name, owner_id, owned_object")), "service_principal_id"),
-        consents=_grouped(ask_file("app_consents"), "service_principal_id"),
-        changes=_grouped(ask_file("app_changes"), "service_principal_id"),
-        anomalies=_grouped(ask("FROM anomalies WHERE is_anomaly ORDER BY app_id, day, metric"), "app_id"),
+        permissions=grouped(ask_file("app_permissions"), "service_principal_id"),
+        credentials=grouped(ask(_of_apps("app_credentials", "ends_at, key_id")), "service_principal_id"),
+        owners=grouped(ask(_of_apps("app_owners", "owner_name, owner_id, owned_object")), "service_principal_id"),
+        consents=grouped(ask_file("app_consents"), "service_principal_id"),
+        changes=grouped(ask_file("app_changes"), "service_principal_id"),
+        anomalies=grouped(ask("FROM anomalies WHERE is_anomaly ORDER BY app_id, day, metric"), "app_id"),
         history=dict(history),
+        details=gather_details(ask, ask_file),
+        overview=gather_overview(ask, ask_file),
     )
 
 
 def _of_apps(table: str, order: str) -> str:
-    """Return the query for the rows of a mart about apps with an open finding, the strongest privilege first."""
-    order = order.replace("privilege_level", "list_position(['high', 'medium', 'low'], privilege_level)")
+    """Return the query for the rows of a mart about apps with an open finding."""
     return f"FROM {table} SEMI JOIN {OPEN} USING (service_principal_id) ORDER BY service_principal_id, {order}"
 
 
@@ -146,16 +153,3 @@ def _policy_count(con: Any) -> int:
 def _first(rows: list[Record]) -> Record:
     """Return the only row, or an empty one."""
     return rows[0] if rows else {}
-
-
-def _by_key(rows: Iterable[Record], key: str) -> dict[str, Record]:
-    """Return rows by a unique column."""
-    return {row[key]: row for row in rows}
-
-
-def _grouped(rows: Iterable[Record], key: str) -> Grouped:
-    """Return rows by a column, keeping their order."""
-    found: Grouped = defaultdict(list)
-    for row in rows:
-        found[row[key]].append(row)
-    return dict(found)

@@ -5,13 +5,21 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from appgov_lib import formats, theme
-from appgov_lib.report import svg
+from appgov_lib.report import overview, svg
 from appgov_lib.report.app import app_context
 from appgov_lib.report.facts import Facts
+from appgov_lib.report.lists import (
+    coverage_table,
+    excepted_table,
+    findings_table,
+    is_gap,
+    resolved_table,
+    skipped_table,
+)
 from appgov_lib.report.summary import (
     TOP_RISKS,
     action_groups,
@@ -23,12 +31,10 @@ from appgov_lib.report.summary import (
     tiles,
 )
 from appgov_lib.runner import Notebook, NotebookResult
-from appgov_lib.tables import Column, Record, Table, table_of
+from appgov_lib.tables import Record
 from appgov_lib.templating import render
 
 GROUPS_SHOWN = 8
-FINDINGS_SHOWN = 60
-"""Of each severity; all are in the files."""
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -65,7 +71,7 @@ def index_page(facts: Facts, site: Site, notebooks: Sequence[Notebook], results:
     groups = action_groups(facts.actions)
     counts = severities(facts)
     said, has_gaps = coverage_line(facts)
-    pages = {r.app["service_principal_id"]: _app_link(r.app) for r in risks}
+    pages = {r.app["service_principal_id"]: "#consent" if facts.is_tenant(r.app) else _app_link(r.app) for r in risks}
     return render(
         "summary.html.j2",
         here="index.html",
@@ -92,11 +98,37 @@ def index_page(facts: Facts, site: Site, notebooks: Sequence[Notebook], results:
         resolved=resolved_table(facts),
         excepted=excepted_table(facts) if facts.excepted else None,
         skipped=skipped_table(facts),
-        coverage=coverage_table(facts),
+        coverage=coverage_table(facts.coverage, "Every source of this report"),
+        gaps=coverage_table([c for c in facts.coverage if is_gap(c)], "Sources not read completely"),
         app_href=pages,
         policies=_policy_titles(),
+        hrefs={link["href"] for link in site.links},
+        **_tenant_parts(facts, site, pages),
         owner_of=lambda sp: owner_names(facts, sp),
     )
+
+
+def _tenant_parts(facts: Facts, site: Site, pages: dict[str, str]) -> dict[str, Any]:
+    """Return the parts of the summary about the tenant as a whole."""
+    whole = facts.overview
+    there = {link["href"] for link in site.links}
+    tiles_of_facts = [
+        tile if tile.href in there or tile.href.startswith("#") else replace(tile, href="")
+        for tile in overview.fact_tiles(whole)
+    ]
+    return {
+        "fact_tiles": tiles_of_facts,
+        "all_facts": overview.facts_table(whole),
+        "changes_said": overview.changes_said(whole),
+        "changes": overview.changes_table(whole, pages),
+        "posture_said": overview.posture_said(whole),
+        "posture_risky": overview.posture_table(whole, ("risky",)),
+        "posture_weak": overview.posture_table(whole, ("weak",)),
+        "posture_unknown": overview.posture_table(whole, ("unknown",)),
+        "suggested": overview.suggested_table(whole),
+        "incidents": overview.incidents_table(whole, facts.source("incidents")),
+        "score": overview.score_table(whole),
+    }
 
 
 def app_pages(facts: Facts, site: Site) -> dict[str, str]:
@@ -104,6 +136,8 @@ def app_pages(facts: Facts, site: Site) -> dict[str, str]:
     pages = {}
     for risk in apps_with_findings(facts):
         row = risk.app
+        if facts.is_tenant(row):
+            continue
         context = app_context(facts, row["service_principal_id"])
         name = app_page_name(row["app_id"], row["service_principal_id"])
         pages[name] = render("app.html.j2", here=f"apps/{name}", up="../", site=site, facts=facts, **context)
@@ -137,112 +171,6 @@ def trends(facts: Facts) -> list[svg.Lines]:
     return [
         svg.lines(name, {d: r[column] for d, r in days.items()}, facts.period, unit) for column, name, unit in wanted
     ]
-
-
-def findings_table(facts: Facts, severity: str, pages: dict[str, str]) -> Table:
-    """Return the open findings of one severity."""
-    rows = [
-        {
-            "display_name": f["display_name"] or f["app_id"],
-            "policy_title": f["policy_title"],
-            "reason": f["reason"],
-            "confidence": f["confidence"],
-            "state": f["state"] if f["judged"] else f"{f['state']}, not judged now",
-            "first_seen": f["first_seen"],
-            "service_principal_id": f["service_principal_id"],
-        }
-        for f in facts.findings
-        if f["severity"] == severity
-    ]
-    shown = [{k: v for k, v in row.items() if k != "service_principal_id"} for row in rows]
-    owners = iter([row["service_principal_id"] for row in rows])
-    return table_of(
-        shown,
-        f"{severity.capitalize()}: {formats.count(len(rows), 'open finding')}",
-        {
-            "policy_title": "Policy",
-            "confidence": "Confidence",
-            "state": "State",
-            "first_seen": Column("First seen", "date"),
-        },
-        FINDINGS_SHOWN,
-        links={"display_name": lambda _: pages[next(owners)]},
-    )
-
-
-def resolved_table(facts: Facts) -> Table:
-    """Return the findings that ended since the last report."""
-    rows = [
-        {"display_name": f["display_name"] or f["app_id"], "severity": f["severity"], "policy_title": f["policy_title"]}
-        | {"last_seen": f["last_seen"]}
-        for f in facts.resolved
-    ]
-    return table_of(
-        rows,
-        "Resolved since the last report",
-        {"policy_title": "Policy", "last_seen": Column("Last seen", "date")},
-        FINDINGS_SHOWN,
-        "No finding was resolved.",
-    )
-
-
-def excepted_table(facts: Facts) -> Table:
-    """Return the findings that somebody accepted, with who, why and until when."""
-    rows = [
-        {"display_name": f["display_name"] or f["app_id"], "severity": f["severity"], "policy_title": f["policy_title"]}
-        | {"exception": f["exception"]}
-        for f in facts.excepted
-    ]
-    return table_of(
-        rows,
-        "Accepted for a time",
-        {"policy_title": "Policy", "exception": Column("Exception", "prose")},
-        FINDINGS_SHOWN,
-    )
-
-
-def skipped_table(facts: Facts) -> Table:
-    """Return the policies that could not be evaluated."""
-    rows = [{"policy_title": s.get("policy_title") or s["policy_id"], "reason": s["reason"]} for s in facts.skipped]
-    return table_of(
-        rows,
-        "Policies not evaluated",
-        {"reason": Column("Reason", "prose")},
-        empty=f"All {formats.number(facts.policies)} policies were evaluated.",
-    )
-
-
-def coverage_table(facts: Facts) -> Table:
-    """Return every source with its state and what is lost without it."""
-    rows = [
-        {
-            "source": c["source"].replace("_", " "),
-            "status": c["status"].replace("_", " "),
-            "rows": c["rows"],
-            "from_at": c["from_at"] or "whole state",
-            "to_at": c["to_at"] or "whole state",
-            "reason": c["reason"] or "none needed",
-            # complete with a reason: another source stands in for it, and not for all of it
-            "what_is_lost": "nothing" if c["status"] == "complete" and not c["reason"] else c["what_is_lost"],
-        }
-        for c in facts.coverage
-    ]
-    for row in rows:
-        for name in ("from_at", "to_at"):
-            row[name] = row[name] if isinstance(row[name], str) else formats.day(row[name])
-    return table_of(
-        rows,
-        "Sources of this report",
-        {
-            "source": "Source",
-            "status": "Status",
-            "rows": Column("Records", "number"),
-            "from_at": Column("From"),
-            "to_at": Column("To"),
-            "reason": "Reason",
-            "what_is_lost": Column("What the report loses", "prose"),
-        },
-    )
 
 
 def _policy_titles() -> list[dict[str, Any]]:

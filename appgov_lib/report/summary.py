@@ -100,7 +100,7 @@ def headline(facts: Facts) -> str:
     """Say in one or two sentences what stands and what changed."""
     counts = severities(facts)
     urgent = [f"{formats.number(counts[s])} {s}" for s in ("critical", "high") if counts[s]]
-    apps = len({f["service_principal_id"] for f in facts.findings})
+    apps = len({f["service_principal_id"] for f in facts.findings if not facts.is_tenant(f)})
     if urgent:
         several = counts["critical"] + counts["high"] != 1
         noun = "findings are" if several else "finding is"

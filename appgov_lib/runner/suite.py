@@ -36,30 +36,40 @@ class Notebook:
     path: Path
     """The source, which is only read."""
 
-    @cached_property
+    @property
     def parameters(self) -> dict[str, type]:
-        """Names and types of the `parameters` cell; raises `ConfigError` where that cell is missing or no literals."""
+        """Names and types of the `parameters` cell; raises `ConfigError` as `defaults` does."""
+        return {name: kind for name, (kind, _) in self.defaults.items()}
+
+    @cached_property
+    def defaults(self) -> dict[str, tuple[type, Any]]:
+        """Names, types and values of the `parameters` cell; raises `ConfigError` where it is missing or no literals."""
         cells = json.loads(self.path.read_text(encoding="utf-8"))["cells"]
         sources = ["".join(c["source"]) for c in cells if "parameters" in c.get("metadata", {}).get("tags", [])]
         if len(sources) != 1:
             raise ConfigError(f"Notebook {self.path} needs one cell tagged `parameters`; it has {len(sources)}.")
         named = dict(_TYPE_COMMENT.findall(sources[0]))
-        found: dict[str, type] = {}
+        found: dict[str, tuple[type, Any]] = {}
         for line in ast.parse(sources[0]).body:
             if not (isinstance(line, ast.Assign) and len(line.targets) == 1 and isinstance(line.value, ast.Constant)):
                 raise ConfigError(f"Notebook {self.path}: its `parameters` cell may hold literals only.")
             name = ast.unparse(line.targets[0])
-            found[name] = PARAMETER_TYPES.get(named.get(name, ""), type(line.value.value))
+            found[name] = PARAMETER_TYPES.get(named.get(name, ""), type(line.value.value)), line.value.value
         return found
 
     def check(self, given: Mapping[str, Any]) -> None:
-        """Raise `ConfigError` unless `given` names each parameter of this notebook once, with a value of its type."""
+        """Raise `ConfigError` unless `given` names each parameter of this notebook once, with a value of its type.
+
+        A parameter that is an empty text by default may be left out.
+        """
         for name in given:
             if name not in self.parameters:
                 near = difflib.get_close_matches(name, self.parameters, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(sorted(self.parameters))}."
                 raise ConfigError(f"Notebook {self.name} has no parameter {name!r}; {hint}")
         for name, kind in self.parameters.items():
+            if name not in given and self.defaults[name][1] == "":
+                continue
             if name not in given:
                 raise ConfigError(f"Notebook {self.name} needs a value for its parameter {name!r}.")
             # bool is an int to Python, not to a reader

@@ -25,6 +25,9 @@ SELECT
     i.publisher_verified,
     i.privilege_level,
     i.risk_score,
+    i.risk_impact,
+    i.risk_likelihood,
+    i.is_ranked,
     s.permission AS strongest_permission,
     s.permission_type AS strongest_type
 FROM findings AS f
@@ -33,6 +36,7 @@ LEFT JOIN strongest AS s ON s.service_principal_id = f.service_principal_id
 WHERE f.state NOT IN ('resolved', 'excepted')
 ORDER BY
     list_position(['critical', 'high', 'medium', 'low', 'info'], f.severity),
+    i.is_ranked DESC NULLS LAST,
     i.risk_score DESC NULLS LAST,
     f.display_name,
     f.policy_id,
