@@ -130,6 +130,18 @@ def test_one_action_answers_several_findings(con, plan):
     assert (row["finding_ids"], 2) == findings.fetchone()
 
 
+def test_settings_of_the_tenant_are_one_review_that_names_no_app(con, plan):
+    add(con, "stg_organization", tenant_id="t1")
+    for setting in ("user_consent", "risky_app_consent"):
+        add(con, "consent_posture", setting_id=setting, verdict="risky", reason=f"{setting} is open.")
+    (row,) = plan()
+    assert (row["action_type"], row["display_name"], row["app_id"]) == ("review_settings", "Tenant settings", "")
+    assert row["title"] == "Review the settings of the tenant (consent-too-broad)"
+    assert len(row["finding_ids"]) == 2
+    assert (row["method"], row["disposition"]) == (None, "needs_review")
+    assert not [step for step in row["steps"] if "sign-in" in step]
+
+
 def test_what_is_used_is_weighed_by_a_person(con, plan):
     add(con, "app_inventory", **OUTSIDE)
     add(con, "app_permissions", permission="Sites.FullControl.All", permission_type="application",

@@ -261,6 +261,15 @@ def test_an_app_of_which_nothing_is_known_has_a_page():
     assert "No day of use is known for this app." in page
 
 
+def test_a_finding_about_the_tenant_has_a_page_that_says_nothing_of_an_app():
+    about = {"service_principal_id": "t", "app_id": "", "display_name": "Tenant settings"}
+    (page,) = app_pages(facts_of(findings=[finding(3, **about)]), SITE).values()
+    assert "About settings of the tenant, not about an app." in page
+    assert "Tenant settings" in page
+    assert "This app" not in page
+    assert "Service principal" not in page
+
+
 def test_app_pages_show_what_is_granted_with_its_proof():
     row = {"permission": "Mail.Read", "permission_type": "delegated", "privilege_level": "high", "usage": "unused"}
     row |= {"usage_reason": "no call of this family in 30 days", "last_used_at": None, "consent_type": "user"}

@@ -38,6 +38,11 @@ def _review(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
     yield Ask(finding, "review_app", finding.service_principal_id)
 
 
+def _review_settings(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Someone looks at settings of the tenant; the finding is about no app."""
+    yield Ask(finding, "review_settings", finding.service_principal_id)
+
+
 def _removals(
     finding: OpenFinding, facts: Facts, permission: Row, safe: bool, users_only: bool = False
 ) -> Iterator[Ask]:
@@ -126,4 +131,5 @@ _HANDLERS: dict[str, Callable[[OpenFinding, Facts], Iterator[Ask]]] = {
     "remove_credential": _credential("remove_credential"),
     "renew_credential": _credential("renew_credential"),
     "add_owner": _add_owner,
+    "review_settings": _review_settings,
 }

@@ -26,6 +26,7 @@ ACTION_TYPES = (
     "add_owner",
     "disable_sign_in",
     "review_app",
+    "review_settings",
 )
 EFFORTS = ("low", "medium", "high")
 TYPES = {
@@ -123,7 +124,8 @@ def _action(action_type: str, target: str, group: list[Ask], facts: Facts) -> Ac
     """Build the action that answers all asks for one target."""
     first = group[0].finding
     app = facts.apps.get(first.service_principal_id, {})
-    name = plain(app.get("display_name") or first.app_id or first.service_principal_id)
+    named = "Tenant settings" if action_type == "review_settings" else app.get("display_name")
+    name = plain(named or first.app_id or first.service_principal_id)
     change, values = _CHANGES[action_type](target, group, app, facts)
     words = (WORDS if change else DEFAULT_WORDS).get(action_type) or WORDS[action_type]
     values = {**values, "app": name}
@@ -265,4 +267,5 @@ _CHANGES: dict[str, Callable[[str, list[Ask], Row, Facts], Built]] = {
     "add_owner": _owner,
     "disable_sign_in": _disable,
     "review_app": _review,
+    "review_settings": _review,
 }

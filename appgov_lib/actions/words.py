@@ -96,6 +96,16 @@ WORDS = {
         "The explanation is recorded, or " + _RESOLVED,
         "high",
     ),
+    "review_settings": Words(
+        "Review the settings of the tenant ({listed})",
+        (
+            "Read the findings: they name each setting, its value and what is recommended.",
+            "Ask who set it, and why. Give users a way to ask for apps before taking one away.",
+            "Change the setting in the Entra admin center, or write down with a date why it stays.",
+        ),
+        "The setting has the recommended value, or " + _RESOLVED,
+        "medium",
+    ),
 }
 
 # The same kinds of action where no request can be proposed and a person has to find out something first.

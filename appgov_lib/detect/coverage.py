@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,6 +23,7 @@ class SkipReason(StrEnum):
     FAILED = "failed"
     NOT_COLLECTED = "not_collected"
     PARTIAL = "partial"
+    HISTORY_TOO_SHORT = "history_too_short"
     RULE_FAILED = "rule_failed"
     NOT_RUNNABLE = "not_runnable"
 
@@ -34,6 +36,7 @@ class SkipReason(StrEnum):
             SkipReason.FAILED: "run `appgov extract` again; the log of the last run says what went wrong",
             SkipReason.NOT_COLLECTED: "run `appgov extract`, or import the log with `appgov import`",
             SkipReason.PARTIAL: "the rule concludes from absence and needs the whole of it; run `appgov extract` again",
+            SkipReason.HISTORY_TOO_SHORT: "the rule compares with an earlier time; collect on",
             SkipReason.NOT_RUNNABLE: "take the rule out of the folder, or look at the same events elsewhere",
             SkipReason.RULE_FAILED: "correct the rule; `appgov policies test` shows the message",
         }[self]
@@ -85,6 +88,42 @@ def why_not(policy: Policy, coverage: dict[str, tuple[str, str]]) -> SkippedChec
             source, status, detail = states[0]
             return _skip(policy, source, status, detail)
     return None
+
+
+def read_reach(con: duckdb.DuckDBPyConnection) -> dict[str, dt.date]:
+    """The day from which each source tells what changed: the start of a complete log, else its first reading."""
+    rows = con.execute(
+        "SELECT source, CAST(min(from_at) AS DATE) FROM coverage WHERE status = 'complete' AND from_at IS NOT NULL "
+        "GROUP BY source UNION ALL SELECT source, CAST(min(read_at) AS DATE) FROM source_readings AS r "
+        "ANTI JOIN (FROM coverage WHERE from_at IS NOT NULL) AS c USING (source) GROUP BY source ORDER BY source"
+    ).fetchall()
+    return dict(rows)
+
+
+def too_young(
+    policy: Policy, coverage: dict[str, tuple[str, str]], reach: dict[str, dt.date], as_of: dt.date, days: int
+) -> SkippedCheck | None:
+    """The reason `policy` cannot be compared with an earlier time; None if one of its histories goes back so far.
+
+    The time is its threshold `days_history`, else the `days` of the period, before the end of the day `as_of`. For the
+    period any log will do, also in part: what it shows did happen.
+    """
+    logs = [source for source in policy.requires_history if source.startswith(_STEMS)]
+    by_events = "days_history" not in policy.thresholds and any(_best(log, coverage)[0] in READABLE for log in logs)
+    if by_events or not policy.requires_history:
+        return None
+    needed = as_of + dt.timedelta(days=1 - int(policy.thresholds.get("days_history", days)))
+    names = {name for source in policy.requires_history for name in (source, *_imports_of(source))}
+    starts = [reach[name] for name in names if name in reach]
+    if any(start <= needed for start in starts):
+        return None
+    source = policy.requires_history[0]
+    since = f"goes back to {min(starts)}" if starts else "is not there"
+    text = (
+        f"The history of {' or '.join(policy.requires_history)} must go back to {needed} and {since}; "
+        f"{SkipReason.HISTORY_TOO_SHORT.help}."
+    )
+    return SkippedCheck(policy.policy_id, policy.title, SkipReason.HISTORY_TOO_SHORT, source, text)
 
 
 def _best(source: str, coverage: dict[str, tuple[str, str]]) -> tuple[str, str]:

@@ -58,6 +58,8 @@ class Policy:
     """Sources that must be complete, because the rule concludes from absence."""
     requires_any: tuple[str, ...] = ()
     """Sources of which one is enough."""
+    requires_history: tuple[str, ...] = ()
+    """Sources of which one must tell what changed since the time the rule compares with (`coverage.too_young`)."""
     thresholds: Mapping[str, float] = field(default_factory=lambda: _NO_THRESHOLDS)
     """Named parameters of the SQL."""
     mitre: tuple[str, ...] = ()
@@ -130,7 +132,7 @@ def _policy(
     """Build one policy from its entry, its files and, where it overrides one, the policy it starts from."""
     place = f"policy {name!r} in {folder / 'policies.toml'}"
     known = {"title", "severity", "confidence", "status", "mitre", "action", "thresholds", "only", "except_apps"}
-    sources = {"requires", "requires_complete", "requires_any"}
+    sources = {"requires", "requires_complete", "requires_any", "requires_history"}
     unknown = sorted(entry.keys() - known - sources)
     if unknown:
         raise ConfigError(
@@ -170,6 +172,7 @@ def _policy(
         requires=texts("requires"),
         requires_complete=texts("requires_complete"),
         requires_any=texts("requires_any"),
+        requires_history=texts("requires_history"),
         thresholds=MappingProxyType({**(base.thresholds if base else {}), **thresholds}),
         mitre=texts("mitre"),
         action=text("action", "review"),

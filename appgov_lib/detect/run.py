@@ -14,7 +14,7 @@ import duckdb
 import pandas as pd
 
 from appgov_lib.detect import ledger
-from appgov_lib.detect.coverage import SkippedCheck, SkipReason, read_coverage, why_not
+from appgov_lib.detect.coverage import SkippedCheck, SkipReason, read_coverage, read_reach, too_young, why_not
 from appgov_lib.detect.exceptions import RiskAcceptance, load_exceptions
 from appgov_lib.detect.ledger import Finding
 from appgov_lib.detect.policy import SEVERITIES, Policy, load_policies
@@ -95,13 +95,14 @@ def run(
     if extra is None:
         extra = user_folder(settings)
     coverage = read_coverage(con)
+    reach = read_reach(con)
     found: list[Finding] = []
     skipped: list[SkippedCheck] = []
     judged: set[str] = set()
     for policy in load_policies(extra):
         if policy.status == "inactive":
             continue
-        skip = why_not(policy, coverage)
+        skip = why_not(policy, coverage) or too_young(policy, coverage, reach, as_of, days)
         if skip is None:
             try:
                 rows = _findings(policy, evaluate(con, policy, as_of, days), as_of)
@@ -153,10 +154,12 @@ def test_policy(
     policies = {policy.policy_id: policy for policy in load_policies(extra)}
     if policy_id not in policies:
         raise ConfigError(f"There is no policy {policy_id!r}; `appgov policies list` shows the ids.")
-    skip = why_not(policies[policy_id], read_coverage(con))
+    policy = policies[policy_id]
+    coverage = read_coverage(con)
+    skip = why_not(policy, coverage) or too_young(policy, coverage, read_reach(con), as_of, days)
     if skip is not None:
         raise UserError(f"The policy {policy_id} cannot be judged. {skip.reason}")
-    return evaluate(con, policies[policy_id], as_of, days)
+    return evaluate(con, policy, as_of, days)
 
 
 test_policy.__test__ = False  # type: ignore[attr-defined]  # a function of ours, not a test

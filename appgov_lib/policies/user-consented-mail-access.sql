@@ -23,7 +23,8 @@ WITH mail_permissions AS (
         AND (
             starts_with(permission, 'Mail.')
             OR starts_with(permission, 'MailboxSettings.')
-            OR permission IN ('EWS.AccessAsUser.All', 'IMAP.AccessAsUser.All', 'POP.AccessAsUser.All')
+            OR starts_with(permission, 'MailboxItem.')
+            OR permission IN ('EWS.AccessAsUser.All', 'IMAP.AccessAsUser.All', 'POP.AccessAsUser.All', 'SMTP.Send')
         )
     GROUP BY service_principal_id
 )

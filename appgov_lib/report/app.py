@@ -48,6 +48,8 @@ def app_context(facts: Facts, service_principal_id: str) -> dict[str, Any]:
         "name": formats.plain(findings[0]["display_name"] or app.get("display_name") or app_id, 200),
         "app_id": app_id,
         "service_principal_id": service_principal_id,
+        # Findings about settings of the tenant carry its id; nothing of an app can be said of them.
+        "about_tenant": not app and service_principal_id in {facts.tenant.get("tenant_id"), "tenant"},
         "findings": [
             {**f, "pairs": evidence_pairs(f["evidence"]), "lists": evidence_lists(f["evidence"])}
             | {"why": why_it_matters().get(f["policy_id"], "")}

@@ -1,0 +1,57 @@
+-- grain: app of another tenant, publisher not verified, that users let into their files
+-- source: app_inventory, app_permissions
+WITH file_permissions AS (
+    SELECT
+        service_principal_id,
+        -- One user may have consented to several scopes: the largest count is the least number of different users.
+        max(consented_users) AS users,
+        list(permission ORDER BY permission) AS names,
+        list(
+            {
+                'resource_id': resource_id,
+                'resource': resource_name,
+                'permission': permission,
+                'permission_type': permission_type,
+                'consented_users': consented_users,
+                'usage': usage
+            } ORDER BY resource_id, permission
+        ) AS permissions
+    FROM app_permissions
+    WHERE
+        permission_type = 'delegated'
+        AND consent_type = 'user'
+        AND regexp_matches(permission, '^(Files|Sites|AllSites|MyFiles)\.')
+        -- What the user picks, or the folder of the app itself, is not the user's files.
+        AND NOT regexp_matches(permission, '\.(AppFolder|Selected)(\.|$)|\.SelectedOperations')
+    GROUP BY service_principal_id
+)
+
+SELECT
+    app.service_principal_id,
+    app.app_id,
+    app.display_name AS app_display_name,
+    '' AS subject,
+    CAST(files.users AS DOUBLE) AS measure,
+    CAST($min_users AS DOUBLE) AS threshold,
+    concat(
+        files.users, CASE WHEN files.users = 1 THEN ' user' ELSE ' users' END,
+        ' gave an app of another tenant, whose publisher is not verified, access to files: ',
+        array_to_string(files.names, ', '), '.'
+    ) AS reason,
+    json_object(
+        'permissions', files.permissions,
+        'publisher_name', app.publisher_name,
+        'reply_urls', app.reply_urls,
+        'created_at', app.created_at,
+        'last_used_at', app.last_used_at
+    ) AS evidence
+FROM app_inventory AS app
+INNER JOIN file_permissions AS files
+    ON app.service_principal_id = files.service_principal_id
+WHERE
+    app.is_in_scope
+    AND app.app_origin = 'external'
+    AND app.publisher_verified = FALSE
+    AND app.status = 'enabled'
+    AND files.users >= $min_users
+ORDER BY app.service_principal_id
