@@ -20,6 +20,8 @@ MODELS_DIR = PACKAGE / "models"
 REFERENCE_DIR = PACKAGE / "reference"
 REPLACEABLE = frozenset({"endpoint_permissions.csv"})
 """Reference tables that a user's own file may stand in for."""
+ADDITIVE = frozenset({"abused_apps.csv"})
+"""Reference tables to which the rows of a user's own file are added."""
 EMPTY = MODELS_DIR / "empty.ndjson"
 """Stands in for a bucket nobody filled, so that every model can always run."""
 
@@ -113,13 +115,17 @@ def prepare(con: duckdb.DuckDBPyConnection, own: Path | None = None) -> None:
     """Load what models share into `con`: macros, empty tables for the builder, reference tables, `smallest_cover`.
 
     A reference table is called `ref_<file stem>`; all its columns are text. `own` is a folder whose tables stand in
-    for the shipped ones of the same name, where that is allowed; raises `ConfigError` for one that is damaged.
+    for the shipped ones of the same name or add to them, where that is allowed; raises `ConfigError` for one that is
+    damaged.
     """
+    loaded: set[str] = set()
     for name in ("macros.sql", "before.sql"):
         con.execute((MODELS_DIR / name).read_text(encoding="utf-8"))
     for path in reference_tables(own):
+        start = "INSERT INTO ref_{}" if path.stem in loaded else "CREATE OR REPLACE TABLE ref_{} AS"
+        loaded.add(path.stem)
         con.execute(
-            f"CREATE OR REPLACE TABLE ref_{path.stem} AS "
+            f"{start.format(path.stem)} "
             "SELECT * FROM read_csv($path, header = true, all_varchar = true, delim = ',', quote = '\"')",
             {"path": str(path)},
         )
@@ -128,19 +134,26 @@ def prepare(con: duckdb.DuckDBPyConnection, own: Path | None = None) -> None:
 
 
 def reference_tables(own: Path | None = None) -> list[Path]:
-    """The file of each reference table: the user's own in the folder `own` before the shipped one.
+    """The file of each reference table: the user's own in the folder `own` before the shipped one, or after it.
 
     Raises `ConfigError` for a file of the user's whose first line is not that of the shipped one.
     """
     found = []
     for shipped in sorted(REFERENCE_DIR.glob("*.csv")):
-        mine = own / shipped.name if own is not None and shipped.name in REPLACEABLE else None
+        mine = own / shipped.name if own is not None and shipped.name in REPLACEABLE | ADDITIVE else None
         if mine is not None and mine.exists() and _first_line(mine) != _first_line(shipped):
             raise ConfigError(
                 f"The reference table {mine} is damaged: its first line is not the expected one; run `appgov "
                 "permissions refresh` again, or remove the file to use the shipped table."
+                if shipped.name in REPLACEABLE
+                else f"The reference table {mine} must begin with the line {_first_line(shipped).decode()}; write it "
+                "there, or remove the file."
             )
-        found.append(mine if mine is not None and mine.exists() else shipped)
+        is_mine = mine is not None and mine.exists()
+        if not is_mine or shipped.name in ADDITIVE:
+            found.append(shipped)
+        if mine is not None and is_mine:
+            found.append(mine)
     return found
 
 

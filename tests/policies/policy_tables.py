@@ -209,9 +209,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 def empty_warehouse() -> duckdb.DuckDBPyConnection:
     """A connection with every table a policy or the plan reads, each empty but coverage, which is complete."""
+    from state_tables import extend  # it builds on this module
+
     con = duckdb.connect()
     for name, columns in TABLES.items():
         con.execute(f"CREATE TABLE {name} ({columns})")
+    extend(con)
     for path in REFERENCE:
         con.execute(
             f"CREATE TABLE ref_{path.stem} AS FROM read_csv("

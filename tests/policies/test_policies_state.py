@@ -1,288 +1,514 @@
-"""The policies about the state of permissions: each fires, stays silent, and says when it cannot judge."""
+"""The policies about state and life cycle: each fires, stays silent, and says when it cannot judge."""
 
 from __future__ import annotations
 
+import csv
+import json
 from typing import Any
 
 import duckdb
 import pytest
-from policy_tables import APP, GRAPH, SP, add, cover, empty_warehouse, found, one
+from policy_tables import GRAPH, SP, cover, found, one
+from state_tables import TENANT, put, state_warehouse
 
 from appgov_lib.errors import UserError
+from appgov_lib.store.models import REFERENCE_DIR
 
-GRAPH_APP = "00000003-0000-0000-c000-000000000000"
-EXCHANGE, EXCHANGE_APP = "00000000-0000-4000-8000-0000000000ee", "00000002-0000-0ff1-ce00-000000000000"
-VAULT, VAULT_APP = "00000000-0000-4000-8000-0000000000dd", "cfa8b339-82a2-471a-a3c9-0fc0be7a4093"
-OWN, OWN_APP = "00000000-0000-4000-8000-0000000000cc", "00000000-0000-4000-8000-000000000cc0"
-OUTSIDE = {"app_origin": "external", "publisher_verified": False}
-HIGH_ROLE = {"permission_type": "application", "privilege_level": "high", "level_reason": "much"}
-OFF = [{"is_in_scope": False}, {"status": "disabled_by_user"}, {"status": None}]
+MICROSOFT_GRAPH = "00000003-0000-0000-c000-000000000000"
+OTHER = "00000000-0000-4000-8000-00000000000b"
+OUT_OF_SCOPE = {"is_in_scope": False}
 
 
 @pytest.fixture
 def con() -> duckdb.DuckDBPyConnection:
-    """A warehouse with the APIs of a tenant."""
-    con = empty_warehouse()
-    for principal, app in ((GRAPH, GRAPH_APP), (EXCHANGE, EXCHANGE_APP), (VAULT, VAULT_APP), (OWN, OWN_APP)):
-        add(con, "stg_service_principals", service_principal_id=principal, app_id=app)
-    add(con, "stg_applications", application_id="own", app_id=OWN_APP)
-    return con
+    """An empty warehouse."""
+    return state_warehouse()
 
 
-# One permission each: what fires a policy, and what of it does not.
-
-FILES = {"permission": "Files.Read.All", "consent_type": "user", "consented_users": 3, "privilege_level": "high"}
-MANAGE = {**HIGH_ROLE, "permission": "Exchange.ManageAsApp", "resource_id": EXCHANGE}
-HELD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
-    "user-consented-file-access": (
-        OUTSIDE,
-        FILES,
-        "3 users gave an app of another tenant, whose publisher is not verified, access to files: Files.Read.All.",
-    ),
-    "directory-role-power-granted": (
-        {},
-        {**HIGH_ROLE, "permission": "RoleManagement.ReadWrite.Directory"},
-        "The app may hand out directory roles without a user, its own included, with "
-        "RoleManagement.ReadWrite.Directory.",
-    ),
-    "privileged-graph-permission": (
-        {},
-        {**HIGH_ROLE, "permission": "AppRoleAssignment.ReadWrite.All"},
-        "Without a user, the app may take over the tenant with AppRoleAssignment.ReadWrite.All; with the first of "
-        "them it gives itself any other application permission.",
-    ),
-    "exchange-full-access": (
-        {},
-        {**HIGH_ROLE, "permission": "full_access_as_app", "resource_id": EXCHANGE},
-        "The app may read, change and send everything in every mailbox through Exchange Web Services "
-        "(full_access_as_app).",
-    ),
-    "mailbox-read-for-all": (
-        {},
-        {**HIGH_ROLE, "permission": "Mail.Read"},
-        "Without a user, the app may read the mail of every mailbox with Mail.Read, unless Exchange limits it to some "
-        "mailboxes, which Graph does not show.",
-    ),
-    "legacy-exchange-access": (
-        {},
-        {"permission": "EWS.AccessAsUser.All", "resource_id": EXCHANGE},
-        "The app may use mailboxes by old protocols (EWS.AccessAsUser.All), whose use the Graph activity log does not "
-        "show.",
-    ),
-    "sensitive-app-role": (
-        {},
-        {"permission": "user_impersonation", "resource_id": VAULT, "resource_name": "Vault", "privilege_level": "high"},
-        "The app holds strong rights outside Microsoft Graph: user_impersonation of Vault.",
-    ),
-}
-OTHERWISE: list[tuple[str, dict[str, Any]]] = [
-    ("user-consented-file-access", {"consent_type": "admin"}),
-    ("user-consented-file-access", {"permission": "Files.ReadWrite.AppFolder"}),
-    ("user-consented-file-access", {"permission": "Sites.Selected"}),
-    ("user-consented-file-access", {"permission": "Filesystem"}),
-    ("directory-role-power-granted", {"permission_type": "delegated"}),
-    ("directory-role-power-granted", {"permission": "AppRoleAssignment.ReadWrite.All"}),
-    ("directory-role-power-granted", {"resource_id": OWN}),  # an API may call its roles what it likes
-    ("privileged-graph-permission", {"permission_type": "delegated"}),
-    ("privileged-graph-permission", {"permission": "RoleManagement.ReadWrite.Directory"}),
-    ("privileged-graph-permission", {"permission": "Directory.ReadWrite.All"}),
-    ("privileged-graph-permission", {"resource_id": OWN}),
-    ("exchange-full-access", {"resource_id": OWN}),
-    ("exchange-full-access", {"permission": "Exchange.ManageAsApp"}),
-    ("mailbox-read-for-all", {"permission_type": "delegated"}),
-    ("mailbox-read-for-all", {"permission": "Mail.ReadBasic.All"}),
-    ("mailbox-read-for-all", {"permission": "Mail.Send"}),
-    ("mailbox-read-for-all", {"resource_id": OWN}),
-    ("legacy-exchange-access", {"permission": "Mail.Read"}),
-    ("legacy-exchange-access", {"permission": "full_access_as_app", "permission_type": "application"}),
-    ("legacy-exchange-access", {"resource_id": OWN}),
-    ("sensitive-app-role", {"privilege_level": "medium"}),
-    ("sensitive-app-role", {"resource_id": GRAPH}),
-    ("sensitive-app-role", {"resource_id": EXCHANGE}),
-    ("sensitive-app-role", {"consent_type": "user"}),  # an own app for one user
-    ("sensitive-app-role", {"resource_id": OWN, "permission_type": "application", "privilege_level": "medium"}),
+NEEDS = [
+    ("app-created", "directory_audits"),
+    ("app-removed", "directory_audits"),
+    ("reply-url-changed", "directory_audits"),
+    ("reply-url-of-unknown-domain", "organization"),
+    ("unsafe-reply-url", "service_principals"),
+    ("reclaimable-reply-url", "service_principals"),
+    ("identifier-uri-changed", "directory_audits"),
+    ("logout-url-changed", "directory_audits"),
+    ("opened-to-other-tenants", "directory_audits"),
+    ("privileged-role-on-app", "directory_role_assignments"),
+    ("application-administrator-on-user", "directory_audits"),
+    ("imitates-microsoft", "service_principals"),
+    ("odd-app-name", "service_principals"),
+    ("property-lock-missing", "applications"),
+    ("mixed-permission-kinds", "delegated_grants"),
+    ("foreign-app-with-tenant-power", "service_principals"),
+    ("disabled-by-microsoft", "service_principals"),
+    ("open-to-everyone", "delegated_grants"),
 ]
 
 
-@pytest.mark.parametrize("policy", HELD)
-def test_the_permission_is_found(con, policy: str):
-    app, permission, reason = HELD[policy]
-    add(con, "app_inventory", **app)
-    add(con, "app_permissions", **permission)
-    row = one(con, policy)
-    assert (row["service_principal_id"], row["app_id"], row["subject"]) == (SP, APP, "")
-    assert (row["measure"], row["threshold"]) == (permission.get("consented_users", 1), 1)
-    assert row["reason"] == reason
-    (listed,) = row["evidence"]["permissions"]
-    assert (listed["permission"], listed["resource_id"]) == (
-        permission["permission"],
-        permission.get("resource_id", GRAPH),
-    )
-    assert (listed["permission_type"], listed["usage"]) == (permission.get("permission_type", "delegated"), "used")
-
-
-@pytest.mark.parametrize("policy", HELD)
-@pytest.mark.parametrize("off", OFF)
-def test_apps_out_of_scope_or_not_known_to_be_on_are_no_finding(con, policy: str, off: dict[str, Any]):
-    app, permission, _ = HELD[policy]
-    add(con, "app_inventory", **{**app, **off})
-    add(con, "app_permissions", **permission)
-    assert found(con, policy).empty
-
-
-@pytest.mark.parametrize(("policy", "change"), OTHERWISE)
-def test_another_permission_is_no_finding(con, policy: str, change: dict[str, Any]):
-    app, permission, _ = HELD[policy]
-    add(con, "app_inventory", **app)
-    add(con, "app_permissions", **{**permission, **change})
-    assert found(con, policy).empty
-
-
-@pytest.mark.parametrize(
-    "app", [{"app_origin": "internal"}, {"publisher_verified": True}, {"publisher_verified": None}]
-)
-def test_file_access_of_known_publishers_is_no_finding(con, app: dict[str, Any]):
-    add(con, "app_inventory", **{**OUTSIDE, **app})
-    add(con, "app_permissions", **FILES)
-    assert found(con, "user-consented-file-access").empty
-
-
-def test_an_outside_app_on_an_api_registered_here_is_found_whatever_its_role_is_called(con):
-    add(con, "app_inventory", **OUTSIDE)
-    add(con, "app_permissions", permission="Orders.Read", permission_type="application", resource_id=OWN,
-        resource_name="Orders", privilege_level="medium")  # fmt: skip
-    assert one(con, "sensitive-app-role")["reason"] == (
-        "The app holds strong rights outside Microsoft Graph: Orders.Read of Orders; it is an app of another tenant "
-        "on an API registered here."
-    )
-
-
-@pytest.mark.parametrize(
-    ("policy", "source"),
-    [
-        ("user-consented-file-access", "delegated_grants"),
-        ("tenant-wide-delegated-consent", "delegated_grants"),
-        ("directory-role-power-granted", "app_role_assignments"),
-        ("privileged-graph-permission", "app_role_assignments"),
-        ("exchange-full-access", "app_role_assignments"),
-        ("exchange-administrator-app", "directory_role_assignments"),
-        ("mailbox-read-for-all", "app_role_assignments"),
-        ("legacy-exchange-access", "delegated_grants"),
-        ("sensitive-app-role", "applications"),
-        ("workload-identity-at-risk", "risky_service_principals"),
-    ],
-)
+@pytest.mark.parametrize(("policy", "source"), NEEDS)
 def test_without_its_source_a_policy_is_not_judged(con, policy: str, source: str):
-    cover(con, source, "not_permitted", "403.")
-    with pytest.raises(UserError, match=rf"{source} is not permitted \(403\)"):
+    assert found(con, policy).empty
+    cover(con, source, "not_permitted")
+    with pytest.raises(UserError, match=f"Source {source} is not permitted"):
         found(con, policy)
 
 
-# tenant-wide-delegated-consent
+def test_an_abused_app_is_judged_by_inventory_or_sign_ins_alone(con):
+    for source in ("service_principals", "sign_ins_interactive", "sign_ins_non_interactive"):
+        cover(con, source, "not_collected")
+    assert found(con, "known-abused-app").empty
+    cover(con, "sign_ins_service_principal", "failed")
+    with pytest.raises(UserError, match="cannot be judged"):
+        found(con, "known-abused-app")
 
-WIDE = {"privilege_level": "high", "permission_type": "delegated"}
+
+# app-created, app-removed
+
+
+def test_a_created_app_is_told_with_its_actor(con):
+    put(con, "app_inventory")
+    put(con, "changes", kind="app", change="added", changed_at="2026-11-09 08:00", actor_name="Ada", source="both")
+    row = one(con, "app-created")
+    assert row["reason"] == (
+        "Came into the tenant on 2026-11-09 by Ada; permissions it holds: 2, highest level: low."
+    )  # 9 November is the first of the seven days to the 15th
+    assert row["evidence"]["source"] == "both"
+
+
+def test_an_app_told_by_the_log_alone_is_one_finding(con):
+    event = {"activity": "Add service principal", "activity_at": "2026-11-10 08:00", "target_ids": [OTHER]}
+    for name in ("e1", "e2"):
+        put(con, "stg_directory_audits", audit_id=name, result="success", target_name="Malicious11", **event)
+    row = one(con, "app-created")
+    assert (row["service_principal_id"], row["app_display_name"]) == (OTHER, "Malicious11")
+    assert row["reason"] == "Came into the tenant on 2026-11-10; it is not among the apps read."
 
 
 @pytest.mark.parametrize(
-    ("app", "second", "expected"),
+    ("app", "change"),
     [
-        ({}, {}, 1),
-        ({"publisher_verified": True}, {}, 1),
-        ({"assignment_required": True}, {}, 0),
-        ({"assignment_required": None}, {}, 0),
-        ({"app_origin": "internal"}, {}, 0),
-        ({"is_in_scope": False}, {}, 0),
-        ({}, {"consent_type": "user"}, 0),
-        ({}, {"privilege_level": "medium"}, 0),
-        ({}, {"permission_type": "application"}, 0),
+        ({}, {"changed_at": "2026-11-08 23:59"}),
+        ({}, {"changed_at": "2026-11-16"}),
+        ({}, {"change": "removed"}),
+        ({}, {"kind": "owner"}),
+        (OUT_OF_SCOPE, {}),
     ],
 )
-def test_consent_for_everybody_counts_high_permissions(con, app, second, expected: int):
-    add(con, "app_inventory", **{**OUTSIDE, **app})
-    add(con, "app_permissions", permission="Mail.Read", **WIDE)
-    add(con, "app_permissions", permission="Chat.Read", **{**WIDE, **second})
-    rows = found(con, "tenant-wide-delegated-consent")
-    assert len(rows) == expected
-    if expected:
-        assert rows["reason"][0] == (
-            "An administrator let an app of another tenant act for everybody with 2 high permissions: Chat.Read, "
-            "Mail.Read; every user may sign in to it."
-        )
+def test_app_created_is_silent(con, app: dict[str, Any], change: dict[str, Any]):
+    put(con, "app_inventory", **app)
+    put(con, "changes", **{"kind": "app", "change": "added", "changed_at": "2026-11-12", **change})
+    assert found(con, "app-created").empty
 
 
-# exchange-administrator-app
+def test_a_failed_creation_is_no_app(con):
+    event = {"activity": "Add service principal", "activity_at": "2026-11-10", "target_ids": [OTHER]}
+    put(con, "stg_directory_audits", audit_id="e1", result="failure", **event)
+    assert found(con, "app-created").empty
 
-ROLE = {
-    "principal_id": SP,
-    "role_definition_id": "29232cdf-9323-42fd-ade2-1d097af3e4de",
-    "role_name": "Exchange Administrator",
-    "scope": "/",
+
+def test_a_removed_app_is_told(con):
+    event = {"kind": "app", "change": "removed", "changed_at": "2026-11-12", "subject": "enterprise application"}
+    put(con, "changes", **event)
+    assert one(con, "app-removed")["reason"] == "The enterprise application was removed on 2026-11-12."
+    put(con, "stg_deleted_service_principals", service_principal_id=SP, service_principal_type="Application")
+    assert "restored for 30 days" in one(con, "app-removed")["reason"]
+
+
+@pytest.mark.parametrize("why", ["managed identity", "microsoft", "still here and out of scope", "earlier"])
+def test_app_removed_is_silent(con, why: str):
+    event = {"kind": "app", "change": "removed", "changed_at": "2026-11-12", "subject": "enterprise application"}
+    if why == "managed identity":
+        put(con, "stg_deleted_service_principals", service_principal_id=SP, service_principal_type="ManagedIdentity")
+    elif why == "microsoft":
+        event["app_id"] = MICROSOFT_GRAPH
+    elif why == "earlier":
+        event["changed_at"] = "2026-11-01"
+    else:
+        put(con, "app_inventory", **OUT_OF_SCOPE)
+    put(con, "changes", **event)
+    assert found(con, "app-removed").empty
+
+
+# What changed on an app: reply addresses, identifiers, sign-out address, audience
+
+SETTINGS = {
+    "reply-url-changed": ({"value": "https://a.example"}, {"privilege_level": "high"}),
+    "identifier-uri-changed": ({"property": "identifier URI", "value": "api://a"}, {}),
+    "logout-url-changed": ({"property": "sign-out address", "value": "https://a.example/out"}, {}),
+    "opened-to-other-tenants": ({"property": "open to other tenants", "value": "true"}, {}),
+    "reply-url-of-unknown-domain": ({"value": "https://evil.example/cb"}, {}),
 }
 
 
+@pytest.mark.parametrize("policy", sorted(SETTINGS))
+def test_a_changed_setting_is_found(con, policy: str):
+    change, app = SETTINGS[policy]
+    put(con, "stg_organization")
+    put(con, "app_inventory", **app)
+    put(con, "app_setting_changes", **change)
+    row = one(con, policy)
+    assert "2026-11-12" in row["reason"]
+    assert "Ada" in row["reason"]
+    assert row["reason"].endswith(".")
+    assert change["value"] in json.dumps(row["evidence"])
+
+
+@pytest.mark.parametrize("policy", sorted(SETTINGS))
+@pytest.mark.parametrize("why", ["earlier", "later", "another property", "out of scope"])
+def test_a_changed_setting_is_silent(con, policy: str, why: str):
+    change, app = SETTINGS[policy]
+    different: dict[str, Any] = {
+        "earlier": {"changed_at": "2026-11-08"},
+        "later": {"changed_at": "2026-11-16"},
+        "another property": {"property": "something else"},
+        "out of scope": {},
+    }[why]
+    put(con, "stg_organization")
+    put(con, "app_inventory", **{**app, **(OUT_OF_SCOPE if why == "out of scope" else {})})
+    put(con, "app_setting_changes", **{**change, **different})
+    assert found(con, policy).empty
+
+
+def test_a_changed_reply_address_of_a_modest_app_is_not_reported(con):
+    put(con, "app_inventory", privilege_level="medium")
+    put(con, "app_setting_changes", value="https://a.example")
+    assert found(con, "reply-url-changed").empty
+
+
+def test_an_outside_app_is_not_ours_to_open(con):
+    put(con, "app_inventory", app_origin="external")
+    put(con, "app_setting_changes", property="open to other tenants", value="true")
+    assert found(con, "opened-to-other-tenants").empty
+
+
 @pytest.mark.parametrize(
-    ("role", "permission", "expected"),
+    ("address", "host"),
     [
-        ({}, {}, 1),
-        ({"role_definition_id": "88d8e3e3-8f55-4a1e-953a-9b9898b8876b"}, {}, 0),
-        ({"scope": "/administrativeUnits/1"}, {}, 0),
-        ({"principal_id": "another"}, {}, 0),
-        ({}, {"permission": "Mail.Read"}, 0),
-        ({}, {"resource_id": OWN}, 0),
+        ("https://evil.example/cb", "evil.example"),
+        ("HTTPS://User@Evil.Example:8443/cb", "evil.example"),
+        (r"https:\\evil.example\cb", "evil.example"),
+        ("https://contoso.example.evil.example/", "contoso.example.evil.example"),
+        ("https://notcontoso.example/", "notcontoso.example"),
+        ("https://other.azurewebsites.net/cb", "other.azurewebsites.net"),  # anybody's, though ours is one too
+        ("https://other.co.uk/cb", "other.co.uk"),
+        ("https://203.0.113.9/cb", "203.0.113.9"),
+        ("https://login.contoso.example/", None),
+        ("https://contoso.example/", None),
+        ("https://new.supplier.example/cb", None),
+        ("https://localhost:8080/cb", None),
+        ("http://127.0.0.1/cb", None),
+        ("myapp://auth", None),
     ],
 )
-def test_exchange_administration_takes_a_role_and_a_permission(con, role, permission, expected: int):
-    add(con, "app_inventory")
-    add(con, "app_permissions", **{**MANAGE, **permission})
-    add(con, "stg_directory_role_assignments", **{**ROLE, **role})
-    rows = found(con, "exchange-administrator-app")
-    assert len(rows) == expected
-    if expected:
-        assert rows["reason"][0].startswith("The app may run Exchange PowerShell as Exchange Administrator, so")
+def test_only_hosts_nobody_knows_are_reported(con, address: str, host: str | None):
+    put(con, "stg_organization")
+    put(con, "app_inventory", reply_urls=[address, "https://mine.azurewebsites.net", "https://mine.co.uk/x"])
+    put(con, "app_inventory", service_principal_id=OTHER, app_id=OTHER, reply_urls=["https://login.supplier.example/x"])
+    put(con, "app_setting_changes", value=address)
+    assert list(found(con, "reply-url-of-unknown-domain")["subject"]) == ([host] if host else [])
 
 
-# workload-identity-at-risk
+# Hygiene checks as findings
 
 
 @pytest.mark.parametrize(
-    ("state", "level", "measure", "reason"),
+    ("check", "address", "reported"),
     [
-        ("atRisk", "high", 3, "Microsoft holds the app to be at risk, level high, since 2026-11-12"),
-        ("atRisk", "medium", 2, "Microsoft holds the app to be at risk, level medium, since 2026-11-12"),
-        (
-            "atRisk",
-            "hidden",
-            None,
-            "Microsoft holds the app to be at risk and does not show how much, since 2026-11-12",
-        ),
-        (
-            "confirmedCompromised",
-            "low",
-            1,
-            "An administrator confirmed to Microsoft that the app is compromised, since",
-        ),
-        ("atRisk", "low", 0, None),
-        ("dismissed", "high", 0, None),
-        ("remediated", "high", 0, None),
-        ("confirmedSafe", "none", 0, None),
+        ("reply_url_http", "http://a.example", True),
+        ("reply_url_wildcard", "https://*.a.example", True),
+        ("reply_url_ip", "https://203.0.113.9", True),
+        ("reply_url_localhost", "http://localhost:44321/access", True),
+        ("reply_url_localhost", "https://localhost/signin", False),
+        ("reply_url_custom_scheme", "myapp://auth", False),
     ],
 )
-def test_risk_that_stands_is_found(con, state: str, level: str, measure: int | None, reason: str | None):
-    add(con, "app_inventory")
-    add(con, "stg_risky_service_principals", service_principal_id=SP, risk_state=state, risk_level=level,
-        risk_updated_at="2026-11-12 03:00")  # fmt: skip
-    for kind, still in (("suspiciousSignins", "atRisk"), ("leakedCredentials", "dismissed")):
-        add(con, "stg_service_principal_risk_detections", detection_id=kind, service_principal_id=SP,
-            risk_event_type=kind, risk_state=still)  # fmt: skip
-    rows = found(con, "workload-identity-at-risk").to_dict("records")
-    assert len(rows) == (reason is not None)
-    if reason is not None:
-        assert rows[0]["reason"].startswith(reason)
-        assert rows[0]["reason"].endswith(": suspiciousSignins.")
-        assert rows[0]["measure"] == measure or (measure is None and rows[0]["measure"] != rows[0]["measure"])
+def test_unsafe_reply_addresses(con, check: str, address: str, reported: bool):
+    put(con, "app_inventory", reply_urls=[address])
+    put(con, "app_hygiene", check_id=check, subject=address, detail="why", hits=3)
+    rows = found(con, "unsafe-reply-url")
+    assert list(rows["measure"]) == ([3] if reported else [])
+    if reported:
+        assert f"{address} (why)" in rows.iloc[0]["reason"]
 
 
-def test_risk_of_apps_out_of_scope_is_silent(con):
-    add(con, "app_inventory", is_in_scope=False)
-    add(con, "stg_risky_service_principals", service_principal_id=SP, risk_state="atRisk", risk_level="high")
-    assert found(con, "workload-identity-at-risk").empty
+HYGIENE = {
+    "unsafe-reply-url": ("reply_url_http", {}),
+    "reclaimable-reply-url": ("reply_url_reclaimable_host", {"privilege_level": "medium"}),
+    "property-lock-missing": ("property_lock_missing", {}),
+}
+
+
+@pytest.mark.parametrize("policy", sorted(HYGIENE))
+def test_a_hygiene_check_becomes_a_finding(con, policy: str):
+    check, app = HYGIENE[policy]
+    put(con, "app_inventory", **app)
+    put(con, "app_hygiene", check_id=check, subject="http://x.azurewebsites.net", detail="no lock")
+    assert one(con, policy)["evidence"]["checks"][0]["check_id"] == check
+
+
+@pytest.mark.parametrize("policy", sorted(HYGIENE))
+@pytest.mark.parametrize(
+    ("app", "check"),
+    [({}, {"verdict": "unknown"}), ({}, {"verdict": "no"}), (OUT_OF_SCOPE, {}), ({"status": "disabled_by_user"}, {})],
+)
+def test_a_hygiene_check_is_silent(con, policy: str, app: dict[str, Any], check: dict[str, Any]):
+    name, usual = HYGIENE[policy]
+    put(con, "app_inventory", **{**usual, **app})
+    put(con, "app_hygiene", **{"check_id": name, "subject": "x", "detail": "no lock", **check})
+    assert found(con, policy).empty
+
+
+# Roles and tenant power
+
+
+@pytest.mark.parametrize(
+    ("role", "app", "reported"),
+    [
+        ({"role_name": "Global Administrator", "is_privileged": True}, {}, True),
+        # what Microsoft says of a role stands before the list
+        ({"role_definition_id": "62e90394-69f5-4237-9190-012177145e10", "is_privileged": None}, {}, True),
+        ({"role_definition_id": "62e90394-69f5-4237-9190-012177145e10", "is_privileged": False}, {}, False),
+        ({"role_name": "Directory Readers", "is_privileged": False}, {}, False),
+        ({"role_name": "Unknown", "role_definition_id": OTHER, "is_privileged": None}, {}, False),
+        ({"role_name": "Global Administrator", "is_privileged": True}, OUT_OF_SCOPE, False),
+    ],
+)
+def test_privileged_roles_of_apps(con, role: dict[str, Any], app: dict[str, Any], reported: bool):
+    put(con, "app_inventory", **app)
+    put(con, "stg_directory_role_assignments", **role)
+    rows = found(con, "privileged-role-on-app")
+    assert list(rows["subject"]) == (["Global Administrator"] if reported else [])
+
+
+def given(con: duckdb.DuckDBPyConnection, role: dict[str, Any], kind: str = "User", **event: Any) -> None:
+    """An audit event that gives a role to somebody."""
+    person = {
+        "type": kind,
+        "id": "u9",
+        "userPrincipalName": "bob@x.example",
+        "modifiedProperties": [{"displayName": name, "newValue": value} for name, value in role.items()],
+    }
+    row = {"activity": "Add member to role", "activity_at": "2026-11-12", "result": "success", "actor_name": "Ada"}
+    put(con, "stg_directory_audits", **{"audit_id": "e1", **row, **event, "targets": json.dumps([person])})
+
+
+@pytest.mark.parametrize(
+    "role",
+    [
+        {"Role.DisplayName": '"Application Administrator"'},
+        {"Role.DisplayName": "Cloud Application Administrator"},
+        {"Role.TemplateId": '"9B895D92-2CD3-44C7-9D02-A6AC2D5EA5C3"'},
+    ],
+)
+def test_a_user_who_may_change_every_app_is_a_finding_about_the_tenant(con, role: dict[str, str]):
+    put(con, "stg_organization")
+    given(con, role)
+    given(con, role, audit_id="e2", activity="Add eligible member to role in PIM completed (permanent)")
+    row = one(con, "application-administrator-on-user")
+    assert (row["service_principal_id"], row["app_display_name"]) == (TENANT, "Tenant settings")
+    assert (row["subject"], row["measure"]) == ("u9", 2)
+    assert row["reason"].startswith("bob@x.example was given a role")
+
+
+@pytest.mark.parametrize(
+    ("role", "event"),
+    [
+        ({"Role.DisplayName": "Helpdesk Administrator"}, {}),
+        ({"Group.DisplayName": "Application Administrator"}, {}),
+        ({"Role.DisplayName": "Application Administrator"}, {"actor_name": "MS-PIM"}),
+        (
+            {"Role.DisplayName": "Application Administrator"},
+            {"activity": "Add member to role completed (PIM activation)"},
+        ),
+        ({"Role.DisplayName": "Application Administrator"}, {"result": "failure"}),
+        ({"Role.DisplayName": "Application Administrator"}, {"activity_at": "2026-11-08"}),
+        ({"Role.DisplayName": "Application Administrator"}, {"kind": "ServicePrincipal"}),
+    ],
+)
+def test_application_administrator_is_silent(con, role: dict[str, str], event: dict[str, Any]):
+    put(con, "stg_organization")
+    given(con, role, **event)
+    assert found(con, "application-administrator-on-user").empty
+
+
+def graph(con: duckdb.DuckDBPyConnection) -> None:
+    """The service principal of Microsoft Graph."""
+    put(con, "stg_service_principals", service_principal_id=GRAPH, app_id=MICROSOFT_GRAPH)
+
+
+TAKEOVER = {"permission": "RoleManagement.ReadWrite.Directory", "permission_type": "application"}
+
+
+def test_an_outside_app_that_can_take_over_the_tenant_is_found(con):
+    graph(con)
+    put(con, "app_inventory", app_origin="external")
+    put(con, "app_permissions", **TAKEOVER)
+    put(con, "stg_directory_role_assignments", role_definition_id="62e90394-69f5-4237-9190-012177145e10")
+    row = one(con, "foreign-app-with-tenant-power")
+    assert row["measure"] == 2
+    assert "RoleManagement.ReadWrite.Directory" in row["evidence"]["powers"]
+
+
+@pytest.mark.parametrize(
+    ("app", "held"),
+    [
+        ({"app_origin": "internal"}, {}),
+        ({"status": "disabled_by_user"}, {}),
+        (OUT_OF_SCOPE, {}),
+        ({}, {"permission": "Mail.Read"}),
+        ({}, {"permission_type": "delegated"}),
+        ({}, {"resource_id": OTHER}),  # an API of one's own may publish a permission of that name
+    ],
+)
+def test_foreign_app_is_silent(con, app: dict[str, Any], held: dict[str, Any]):
+    graph(con)
+    put(con, "stg_service_principals", service_principal_id=OTHER, app_id=OTHER)
+    put(con, "app_inventory", **{"app_origin": "external", **app})
+    put(con, "app_permissions", **{**TAKEOVER, **held})
+    assert found(con, "foreign-app-with-tenant-power").empty
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("name", "reported"),
+    [
+        ("Microsoft Teams", True),
+        ("MICROSOFT  TEAMS", True),
+        ("Micr\u043es\u043eft Teams", True),  # Cyrillic o
+        ("Microsoft\u200b Teams", True),
+        ("\uff2dicrosoft Teams", True),  # full width M
+        ("Rnicrosoft Teams", True),
+        ("Mlcrosoft Backup", True),
+        ("M\u00efcrosoft Secure Mail", True),
+        ("Backup for Microsoft 365", False),
+        ("Dataverse", False),
+        ("Payroll Sync", False),
+        ("'); DROP TABLE app_inventory; --", False),
+    ],
+)
+def test_names_that_read_like_microsofts(con, name: str, reported: bool):
+    put(con, "app_inventory", display_name=name)
+    put(con, "stg_service_principals")
+    assert len(found(con, "imitates-microsoft")) == int(reported)
+
+
+@pytest.mark.parametrize(("app", "principal"), [(OUT_OF_SCOPE, {}), ({}, {"app_owner_tenant_id": None})])
+def test_what_may_be_microsofts_own_does_not_imitate(con, app: dict[str, Any], principal: dict[str, Any]):
+    put(con, "app_inventory", display_name="Microsoft Teams", **app)
+    put(con, "stg_service_principals", **principal)
+    assert found(con, "imitates-microsoft").empty
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "oddity"),
+    [
+        ("Invoice\u202egpj.exe", "low", "holds signs that cannot be seen"),
+        ("a\u200bb", "low", "holds signs that cannot be seen"),
+        ("\x1b[31mred", "low", "holds signs that cannot be seen"),
+        ("...", "low", "has neither a letter nor a digit"),
+        ("Ada Lovelace ", "low", "is the name of a user"),
+        ("ADA@x.example", "low", "is the name of a user"),
+        ("Test 2", "high", "is that of a trial, while its permissions reach far"),
+        ("Test 2", "low", None),
+        ("Test results", "high", None),
+        ("\u5e94\u7528", "low", None),
+        ("\U0001f680 Rocket \U0001f469\u200d\U0001f680", "low", None),
+    ],
+)
+def test_odd_names(con, name: str, level: str, oddity: str | None):
+    put(con, "stg_users", user_id="u1", display_name="Ada Lovelace", user_principal_name="ada@x.example")
+    put(con, "stg_users", user_id="u2", display_name="Ada Lovelace", user_principal_name="ada2@x.example")
+    put(con, "app_inventory", display_name=name, privilege_level=level)
+    rows = found(con, "odd-app-name")
+    assert [json.loads(text)["oddity"] for text in rows["evidence"]] == ([oddity] if oddity else [])
+
+
+def test_every_listed_app_is_found_in_the_directory_or_in_sign_ins_alone(con):
+    with (REFERENCE_DIR / "abused_apps.csv").open(encoding="utf-8", newline="") as handle:
+        ids = sorted(row["app_id"] for row in csv.DictReader(handle))
+    put(con, "app_inventory", service_principal_id="sp-0", app_id=ids[0], consented_users=4)
+    put(con, "stg_sign_ins", app_id=ids[0])
+    for number, app in enumerate(ids[1:]):
+        put(con, "stg_sign_ins", sign_in_id=f"t{number}", app_id=app)
+    put(con, "app_inventory", service_principal_id=OTHER, app_id=OTHER)
+    put(con, "stg_sign_ins", sign_in_id="u", app_id=OTHER)
+    rows = found(con, "known-abused-app")
+    assert sorted(rows["app_id"]) == ids
+    assert sorted(rows["service_principal_id"]) == sorted(["sp-0", *ids[1:]])
+
+
+def test_a_listed_app_without_use_is_told_so(con):
+    put(con, "app_inventory", app_id="ff8d92dc-3d82-41d6-bcbd-b9174d163620", consented_users=4)
+    con.execute("INSERT INTO ref_abused_apps SELECT app_id, 'PerfectData', 'x', 'high', '2026', 'us' "
+                "FROM ref_abused_apps WHERE name LIKE 'PerfectData%'")  # fmt: skip
+    row = one(con, "known-abused-app")
+    assert row["measure"] == 4
+    assert row["reason"].endswith("Permissions it holds here: 2. No sign-in is known.")
+    assert len(row["evidence"]["sources"]) == 2
+
+
+# Permissions
+
+
+def test_high_privilege_of_both_kinds_is_found(con):
+    put(con, "app_inventory")
+    for kind in ("application", "delegated"):
+        put(con, "app_permissions", permission="Mail.ReadWrite", permission_type=kind, privilege_level="high")
+    assert one(con, "mixed-permission-kinds")["measure"] == 2
+
+
+@pytest.mark.parametrize("app", [OUT_OF_SCOPE, {"status": "deactivated"}, {"display_name": "one kind is low"}])
+def test_mixed_kinds_is_silent(con, app: dict[str, Any]):
+    put(con, "app_inventory", **app)
+    put(con, "app_permissions", permission_type="application", privilege_level="high")
+    put(con, "app_permissions", privilege_level="low" if "display_name" in app else "high")
+    assert found(con, "mixed-permission-kinds").empty
+
+
+OPEN = {"app_origin": "external", "publisher_verified": False, "assignment_required": False}
+HIGH = {"permission": "Mail.ReadWrite", "privilege_level": "high"}
+
+
+def test_an_outside_app_open_to_everyone_is_found(con):
+    put(con, "app_inventory", **OPEN)
+    put(con, "app_permissions", **HIGH)
+    assert "consented for everybody to Mail.ReadWrite." in one(con, "open-to-everyone")["reason"]
+
+
+@pytest.mark.parametrize(
+    ("app", "held"),
+    [
+        ({"assignment_required": True}, {}),
+        ({"assignment_required": None}, {}),
+        ({"publisher_verified": True}, {}),
+        ({"app_origin": "internal"}, {}),
+        ({"status": "disabled_by_user"}, {}),
+        (OUT_OF_SCOPE, {}),
+        ({}, {"privilege_level": "medium"}),
+        ({}, {"consent_type": "user"}),
+        ({}, {"permission_type": "application"}),
+    ],
+)
+def test_open_to_everyone_is_silent(con, app: dict[str, Any], held: dict[str, Any]):
+    put(con, "app_inventory", **{**OPEN, **app})
+    put(con, "app_permissions", **{**HIGH, **held})
+    assert found(con, "open-to-everyone").empty
+
+
+@pytest.mark.parametrize(
+    ("app", "reported"), [({}, True), (OUT_OF_SCOPE, False), ({"status": "disabled_by_user"}, False)]
+)
+def test_disabled_by_microsoft(con, app: dict[str, Any], reported: bool):
+    put(con, "app_inventory", **{"status": "disabled_by_microsoft", "consented_users": 1, **app})
+    put(con, "stg_service_principals", disabled_by_microsoft_status="DisabledDueToViolationOfServicesAgreement")
+    rows = found(con, "disabled-by-microsoft")
+    assert len(rows) == int(reported)
+    if reported:
+        assert rows.iloc[0]["reason"].startswith(
+            "Microsoft has disabled the app (DisabledDueToViolationOfServicesAgreement). It still holds 2 permissions, "
+            "and 1 user consented to it"
+        )

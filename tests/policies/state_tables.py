@@ -1,0 +1,118 @@
+"""The small warehouse of `policy_tables`, with the tables that policies about state and daily use read as well."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import duckdb
+import policy_tables
+from policy_tables import APP, SP
+
+from appgov_lib.store.models import REFERENCE_DIR
+
+TENANT = "00000000-0000-4000-8000-00000000ffff"
+NEW_COLUMNS = {
+    "is_in_scope": "BOOLEAN",
+    "assignment_required": "BOOLEAN",
+    "added_on": "TIMESTAMP",
+    "certification": "VARCHAR",
+    "other_api_access": "BOOLEAN",
+    "api_names": "VARCHAR[]",
+    "sensitivity_label_ids": "VARCHAR[]",
+    "risk_parts": "JSON",
+}
+TABLES = {
+    "changes": """changed_at TIMESTAMP, seen_at TIMESTAMP, kind VARCHAR, change VARCHAR, service_principal_id VARCHAR,
+        app_id VARCHAR, display_name VARCHAR, subject VARCHAR, before VARCHAR, after VARCHAR, actor_id VARCHAR,
+        actor_name VARCHAR, source VARCHAR""",
+    "app_setting_changes": """changed_at TIMESTAMP, service_principal_id VARCHAR, app_id VARCHAR, display_name VARCHAR,
+        property VARCHAR, change VARCHAR, value VARCHAR, actor_id VARCHAR, actor_name VARCHAR, source VARCHAR""",
+    "app_hygiene": """service_principal_id VARCHAR, app_id VARCHAR, check_id VARCHAR, verdict VARCHAR, subject VARCHAR,
+        detail VARCHAR, hits BIGINT""",
+    "stg_organization": "tenant_id VARCHAR, verified_domains VARCHAR[]",
+    "stg_service_principals": """service_principal_id VARCHAR, app_id VARCHAR, app_owner_tenant_id VARCHAR,
+        disabled_by_microsoft_status VARCHAR""",
+    "stg_deleted_service_principals": """service_principal_id VARCHAR, deleted_at TIMESTAMP,
+        service_principal_type VARCHAR""",
+    "stg_directory_role_assignments": """assignment_id VARCHAR, principal_id VARCHAR, role_definition_id VARCHAR,
+        role_name VARCHAR, is_privileged BOOLEAN, scope VARCHAR""",
+    "stg_directory_audits": """audit_id VARCHAR, activity_at TIMESTAMP, activity VARCHAR, result VARCHAR,
+        actor_id VARCHAR, actor_name VARCHAR, target_ids VARCHAR[], target_name VARCHAR, targets JSON""",
+    "stg_sign_ins": "sign_in_id VARCHAR, created_at TIMESTAMP, app_id VARCHAR, app_name VARCHAR, user_id VARCHAR",
+    "stg_api_activity": """app_id VARCHAR, called_at TIMESTAMP, method VARCHAR, uri VARCHAR, endpoint VARCHAR,
+        resource_type VARCHAR, is_batch_envelope BOOLEAN""",
+    "api_calls_daily": """app_id VARCHAR, day DATE, service VARCHAR, endpoint VARCHAR, method VARCHAR, status INTEGER,
+        calls BIGINT, bytes_returned BIGINT, bytes_unknown_calls BIGINT""",
+}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "app_inventory": {"is_in_scope": True, "assignment_required": True, "added_on": "2025-01-01", "consented_users": 0},
+    "changes": {"service_principal_id": SP, "app_id": APP, "display_name": "Payroll Sync", "source": "snapshot"},
+    "app_setting_changes": {
+        "changed_at": "2026-11-12",
+        "service_principal_id": SP,
+        "app_id": APP,
+        "property": "reply address",
+        "change": "added",
+        "actor_name": "Ada",
+        "source": "audit log",
+    },
+    "app_hygiene": {"service_principal_id": SP, "app_id": APP, "verdict": "yes", "hits": 1},
+    "stg_organization": {"tenant_id": TENANT, "verified_domains": ["contoso.example"]},
+    "stg_service_principals": {"service_principal_id": SP, "app_id": APP, "app_owner_tenant_id": TENANT},
+    "stg_directory_role_assignments": {"assignment_id": "r1", "principal_id": SP, "scope": "/"},
+    "stg_sign_ins": {"sign_in_id": "s1", "created_at": "2026-11-12 09:00:00", "user_id": "u1"},
+    "stg_api_activity": {"app_id": APP, "method": "GET", "resource_type": "messages", "is_batch_envelope": False},
+    "api_calls_daily": {"app_id": APP, "service": "Exchange", "method": "GET", "status": 200, "bytes_unknown_calls": 0},
+}
+
+
+REFERENCES = (
+    "abused_apps",
+    "confusable_letters",
+    "first_party_apps",
+    "privileged_roles",
+    "reclaimable_hosts",
+    "takeover_permissions",
+)
+
+
+def extend(con: duckdb.DuckDBPyConnection) -> None:
+    """Add what these policies read to a warehouse that has some of it: tables, columns and reference tables."""
+    for name, columns in {**TABLES, "app_inventory": ", ".join(f"{c} {t}" for c, t in NEW_COLUMNS.items())}.items():
+        first, *rest = [column.strip() for column in columns.split(",")]
+        con.execute(f"CREATE TABLE IF NOT EXISTS {name} ({first})")
+        for column in (first, *rest):
+            con.execute(f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {column}")
+    for name in REFERENCES:
+        con.execute(
+            f"CREATE TABLE IF NOT EXISTS ref_{name} AS FROM read_csv($path, header = true, all_varchar = true, "
+            "delim = ',', quote = '\"')",
+            {"path": str(REFERENCE_DIR / f"{name}.csv")},
+        )
+
+
+@cache
+def _made() -> duckdb.DuckDBPyConnection:
+    """The warehouse of a test process: making it takes longer than a test."""
+    con = policy_tables.empty_warehouse()
+    con.execute("CREATE TABLE kept_abused_apps AS FROM ref_abused_apps")
+    return con
+
+
+def state_warehouse() -> duckdb.DuckDBPyConnection:
+    """An empty warehouse with the reference tables and every table these policies read."""
+    con = _made()
+    for name in ({*policy_tables.TABLES} | {*TABLES}) - {"coverage"}:
+        con.execute(f"DELETE FROM {name}")
+    con.execute("UPDATE coverage SET status = 'complete', reason = ''")
+    con.execute("CREATE OR REPLACE TABLE ref_abused_apps AS FROM kept_abused_apps")
+    return con
+
+
+def put(con: duckdb.DuckDBPyConnection, table: str, **values: Any) -> None:
+    """Insert one row: the defaults of the table, overwritten by `values`."""
+    base = policy_tables.DEFAULTS.get(table, {}) if table not in TABLES else {}
+    row = {**base, **DEFAULTS.get(table, {}), **values}
+    marks = ", ".join("?" for _ in row)
+    con.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", list(row.values()))
