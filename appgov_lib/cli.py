@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -29,13 +29,15 @@ from appgov_lib.output import (
     report_done,
 )
 from appgov_lib.permissions_file import permissions_group
+from appgov_lib.policies_cli import policies_group
+from appgov_lib.session import bars as _bars
+from appgov_lib.session import warehouse as _warehouse
+from appgov_lib.session import warehouse_as_of as _warehouse_as_of
 from appgov_lib.settings import Settings, private_dir
 from appgov_lib.terminal import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from appgov_lib.progress import Bars
 
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 
@@ -224,32 +226,6 @@ def prune(settings: Settings, as_json: bool, quiet: bool, keep_days: int | None,
 
 
 @cli.group()
-def policies() -> None:
-    """The policies: list them, or see what one finds."""
-
-
-@policies.command(name="list")
-@common
-def policies_list(settings: Settings, as_json: bool, quiet: bool) -> int:
-    """Every policy with severity, status and what it finds."""
-    from appgov_lib.detect import policies_table
-
-    return print_frame(policies_table(), as_json)
-
-
-@policies.command(name="test")
-@common
-@click.argument("policy_id")
-def policies_test(settings: Settings, as_json: bool, quiet: bool, policy_id: str) -> int:
-    """What POLICY_ID finds in the current warehouse; nothing is stored."""
-    from appgov_lib.detect import test_policy
-
-    as_of = _warehouse_as_of(settings, None)
-    with _warehouse(settings) as con:
-        return print_frame(test_policy(con, policy_id, as_of), as_json)
-
-
-@cli.group()
 def actions() -> None:
     """The action plan: recommended changes, none of which this command carries out."""
 
@@ -304,6 +280,7 @@ def path(settings: Settings, as_json: bool, quiet: bool, what: str) -> int:
 
 
 cli.add_command(permissions_group(common))
+cli.add_command(policies_group(common, lambda: _now().date()))
 
 
 def _now() -> datetime:
@@ -319,29 +296,6 @@ def _as_of(settings: Settings, text: str | None) -> date:
     return parse_date(text, "--as-of") if text else default_as_of(read_snapshots(settings.raw_dir))
 
 
-def _warehouse_as_of(settings: Settings, text: str | None) -> date:
-    """The day given, else the one the current warehouse was built for."""
-    from appgov_lib.as_of import parse_date
-
-    if text:
-        return parse_date(text, "--as-of")
-    with _warehouse(settings) as con:
-        found = con.execute("SELECT value FROM run_info WHERE key = 'as_of'").fetchone()
-    return parse_date(str(found[0])[:10] if found else "", "run_info.as_of")
-
-
-@contextmanager
-def _warehouse(settings: Settings) -> Iterator[Any]:
-    """The current warehouse, read-only, closed again afterwards."""
-    from appgov_lib.store.warehouse import connect
-
-    con = connect(tenant=settings.tenant, home=settings.home)
-    try:
-        yield con
-    finally:
-        con.close()
-
-
 @contextmanager
 def _hold(settings: Settings) -> Iterator[None]:
     """Hold the tenant for one run; `BusyError` when another process has it."""
@@ -355,15 +309,6 @@ def _hold(settings: Settings) -> Iterator[None]:
         raise BusyError(
             f"Another appgov run holds tenant {settings.tenant} in {settings.home}; wait for it to end."
         ) from None
-
-
-@contextmanager
-def _bars(quiet: bool) -> Iterator[Bars]:
-    """Progress on standard error."""
-    from appgov_lib.progress import Bars
-
-    with Bars(quiet) as bars:
-        yield bars
 
 
 def _findings_at(settings: Settings, severity: str) -> int:

@@ -57,6 +57,7 @@ def every_figure() -> dict[str, Any]:
     services = [{"day": d, "service": s, "bytes": 1e6} for d in PERIOD.dates for s in ("Exchange", "Teams", "OneDrive")]
     levels = [{"privilege_level": "high", "app_origin": "external", "apps": 3}]
     levels += [{"privilege_level": None, "app_origin": "internal", "apps": 1}]
+    weeks = [{"week": d, "thresholds": f"x = {n}", "findings": n} for d in PERIOD.dates for n in range(1, 7)]
     return {
         "daily_lines": charts.daily_lines(daily(), PERIOD, "sign_ins", "lines", "sign-ins"),
         "service_bars": charts.service_bars(services, PERIOD, "bytes", "services", "bytes"),
@@ -66,6 +67,7 @@ def every_figure() -> dict[str, Any]:
         "privilege_bars": charts.privilege_bars(levels, "levels"),
         "usage_bars": charts.usage_bars(VERDICTS, "verdicts"),
         "monthly_bars": charts.monthly_bars(MONTHS, "service", "bytes", "months", "bytes"),
+        "weekly_findings": charts.weekly_findings(weeks, "weeks"),
     }
 
 
@@ -78,6 +80,7 @@ EMPTY = {
     "privilege_bars": lambda: charts.privilege_bars([], "x"),
     "usage_bars": lambda: charts.usage_bars([], "x"),
     "monthly_bars": lambda: charts.monthly_bars([], "service", "bytes", "x", "bytes"),
+    "weekly_findings": lambda: charts.weekly_findings([], "x"),
 }
 
 

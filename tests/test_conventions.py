@@ -45,6 +45,7 @@ ROOMS = [
     ["actions"],
     ["store/build"],
     ["changes"],
+    ["backtest"],
     ["tables"],
     ["charts"],
     ["notebook"],
@@ -53,8 +54,8 @@ ROOMS = [
     ["report"],
     ["sample"],
     ["demo"],
-    ["options", "output"],
-    ["permissions_file"],
+    ["options", "output", "session"],
+    ["permissions_file", "policies_cli"],
     ["cli"],
     ["__main__"],
 ]

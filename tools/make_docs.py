@@ -94,7 +94,8 @@ def written_by_the_build() -> str:
     """The tables that Python writes after the SQL models, with their columns."""
     from appgov_lib.actions.planner import TYPES as ACTION_TYPES
     from appgov_lib.anomalies import OUTPUT_TYPES
-    from appgov_lib.detect.run import FINDING_TYPES, SKIPPED_TYPES
+    from appgov_lib.detect.baselines import BASELINE_TYPES
+    from appgov_lib.detect.run import EXCEPTION_TYPES, FINDING_TYPES, SKIPPED_TYPES
     from appgov_lib.store.inputs import Coverage
 
     rows = (
@@ -106,6 +107,8 @@ def written_by_the_build() -> str:
         ("anomalies", "app, metric and judged day", [*OUTPUT_TYPES, "display_name"]),
         ("findings", "finding", FINDING_TYPES),
         ("skipped_checks", "policy that was not evaluated", SKIPPED_TYPES),
+        ("approved_baselines", "thing an approved app had; without value: it had none of the kind", BASELINE_TYPES),
+        ("policy_exceptions", "exception in exceptions.toml", EXCEPTION_TYPES),
         ("remediation_actions", "recommended change", ACTION_TYPES),
         ("run_info", "fact about the build", ["key", "value"]),
     )
@@ -147,6 +150,32 @@ def policies() -> str:
             f"[The whole page]({stem}.md), [the rule]({stem}.sql).",
         ]
     return page("Policies", *parts)
+
+
+def conditions() -> str:
+    """What a policy of one's own may ask, by number of the condition in the catalogue of questions."""
+    import csv
+
+    with (PACKAGE / "reference" / "policy_conditions.csv").open(encoding="utf-8", newline="") as handle:
+        entries = list(csv.DictReader(handle))
+    rows = (
+        (
+            e["condition_id"],
+            e["condition"],
+            code(e["columns"].split()) if e["columns"] else "cannot be known",
+            f"`{e['expression']}`",
+            e["note"],
+        )
+        for e in entries
+    )
+    return page(
+        "Conditions of policies",
+        "What a policy may ask of an app, and the column that answers it. All of them are in the table "
+        "[`app_conditions`](models.md#app_conditions), one row an app, so a rule needs no join; conditions are joined "
+        "with `AND`, `OR`, `NOT` and brackets as in any SQL. `NULL` means not known: comparing it finds nothing.",
+        table(("id", "condition", "column", "for example", "note"), rows),
+        "How to write a rule with them: [add a policy](../how-to/add-a-policy.md).",
+    )
 
 
 def sources() -> str:
@@ -258,6 +287,7 @@ def pages() -> dict[str, str]:
         "commands.md": commands(),
         "models.md": models(),
         "policies.md": policies(),
+        "conditions.md": conditions(),
         "sources.md": sources(),
         "permissions-needed.md": permissions_needed(),
         "capabilities.md": capabilities(),

@@ -9,6 +9,7 @@ from appgov_lib.charts.bars import privilege_bars, severity_strip, top_bars, usa
 from appgov_lib.charts.daily import anomaly, daily_lines, service_bars
 from appgov_lib.charts.figure import label
 from appgov_lib.charts.monthly import monthly_bars
+from appgov_lib.charts.weeks import weekly_findings
 
 __all__ = [
     "anomaly",
@@ -20,4 +21,5 @@ __all__ = [
     "severity_strip",
     "top_bars",
     "usage_bars",
+    "weekly_findings",
 ]

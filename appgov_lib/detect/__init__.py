@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from appgov_lib.detect.coverage import SkippedCheck, SkipReason
 from appgov_lib.detect.ledger import Finding
-from appgov_lib.detect.policy import SEVERITIES, Policy, load_policies, policies_table
-from appgov_lib.detect.run import DetectResult, run, test_policy
+from appgov_lib.detect.policy import SEVERITIES, Policy, load_policies, policies_table, policy_named
+from appgov_lib.detect.run import DetectResult, findings_of, run, test_policy, user_folder
 
 __all__ = [
     "SEVERITIES",
@@ -14,8 +14,11 @@ __all__ = [
     "Policy",
     "SkipReason",
     "SkippedCheck",
+    "findings_of",
     "load_policies",
     "policies_table",
+    "policy_named",
     "run",
     "test_policy",
+    "user_folder",
 ]

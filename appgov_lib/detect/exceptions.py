@@ -38,9 +38,12 @@ class RiskAcceptance:
 
     def covers(self, policy_id: str, ids: Iterable[str], subject: str, as_of: dt.date) -> bool:
         """Whether a finding of this policy about the app with these `ids` is excepted on `as_of`."""
+        return as_of <= self.expires and self.matches(policy_id, ids, subject)
+
+    def matches(self, policy_id: str, ids: Iterable[str], subject: str) -> bool:
+        """Whether it is about such a finding, on whatever day."""
         return (
-            as_of <= self.expires
-            and self.policy in ("*", policy_id)
+            self.policy in ("*", policy_id)
             and self.app in {text.lower() for text in ids}
             and self.subject in (None, subject)
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -78,6 +78,18 @@ class Policy:
         known = {text.lower() for text in ids}
         return (not self.only or not known.isdisjoint(self.only)) and known.isdisjoint(self.except_apps)
 
+    def with_thresholds(self, values: Mapping[str, float]) -> Policy:
+        """The same policy with some thresholds changed; raises `ConfigError` for one it has not.
+
+        A whole number becomes an integer: the rules count days with it.
+        """
+        unknown = sorted(values.keys() - self.thresholds.keys())
+        if unknown:
+            known = f"it has {', '.join(self.thresholds)}" if self.thresholds else "it has none"
+            raise ConfigError(f"The policy {self.policy_id} has no threshold {unknown[0]!r}; {known}.")
+        whole = {name: int(value) if value == int(value) else value for name, value in values.items()}
+        return replace(self, thresholds=MappingProxyType({**self.thresholds, **whole}))
+
     def section(self, heading: str) -> str:
         """Text of the page under `heading`, "" if the page has no such heading."""
         found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", self.page, re.MULTILINE | re.DOTALL)
@@ -101,6 +113,14 @@ def load_policies(extra: Path | None = None) -> tuple[Policy, ...]:
         for name, entry in _entries(extra, optional=(extra / "sigma").is_dir()).items():
             policies[name] = _policy(name, entry, extra, own=True, base=policies.get(name))
     return tuple(policies.values())
+
+
+def policy_named(policy_id: str, extra: Path | None = None) -> Policy:
+    """The policy with this id, of the user's folder `extra` too; raises `ConfigError` where there is none."""
+    policies = {policy.policy_id: policy for policy in load_policies(extra)}
+    if policy_id not in policies:
+        raise ConfigError(f"There is no policy {policy_id!r}; `appgov policies list` shows the ids.")
+    return policies[policy_id]
 
 
 def _entries(folder: Traversable, optional: bool = False) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ import duckdb
 import pandas as pd
 
 from appgov_lib.detect import ledger
+from appgov_lib.detect.baselines import write_baselines
 from appgov_lib.detect.coverage import SkippedCheck, SkipReason, read_coverage, read_reach, too_young, why_not
 from appgov_lib.detect.exceptions import RiskAcceptance, load_exceptions
 from appgov_lib.detect.ledger import Finding
-from appgov_lib.detect.policy import SEVERITIES, Policy, load_policies
+from appgov_lib.detect.policy import SEVERITIES, Policy, load_policies, policy_named
 from appgov_lib.detect.write import write_table
-from appgov_lib.errors import ConfigError, UserError
+from appgov_lib.errors import UserError
 from appgov_lib.settings import Settings
 
 POLICY_COLUMNS = (
@@ -63,6 +65,16 @@ SKIPPED_TYPES = {
     "source": "VARCHAR",
     "reason": "VARCHAR",
 }
+EXCEPTION_TYPES = {
+    "policy": "VARCHAR",
+    "app": "VARCHAR",
+    "subject": "VARCHAR",
+    "reason": "VARCHAR",
+    "approver": "VARCHAR",
+    "expires": "DATE",
+    "state": "VARCHAR",
+    "findings": "BIGINT",
+}
 _STATES = ("returned", "new", "open", "excepted", "resolved")
 
 
@@ -92,6 +104,7 @@ def run(
     """
     own = extra or settings.home / "policies"
     accepted = load_exceptions(own)
+    write_baselines(con, settings, own)
     if extra is None:
         extra = user_folder(settings)
     coverage = read_coverage(con)
@@ -105,8 +118,7 @@ def run(
         skip = why_not(policy, coverage) or too_young(policy, coverage, reach, as_of, days)
         if skip is None:
             try:
-                rows = _findings(policy, evaluate(con, policy, as_of, days), as_of)
-                found.extend(_accepted(row, accepted, as_of) for row in rows if policy.concerns(row.ids))
+                found.extend(_accepted(row, accepted, as_of) for row in findings_of(con, policy, as_of, days))
                 judged.add(policy.policy_id)
             except UserError as error:
                 if policy.built_in:
@@ -121,6 +133,8 @@ def run(
     skipped.sort(key=lambda skip: skip.policy_id)
     write_table(con, "findings", FINDING_TYPES, map(vars, shown))
     write_table(con, "skipped_checks", SKIPPED_TYPES, map(vars, skipped))
+    about = [(finding.policy_id, finding.ids, finding.subject) for finding in shown if finding.state != "resolved"]
+    write_table(con, "policy_exceptions", EXCEPTION_TYPES, [_in_use(entry, about, as_of) for entry in accepted])
     if keep:
         ledger.write(folder, as_of, kept)
     return DetectResult(tuple(shown), tuple(skipped))
@@ -140,26 +154,40 @@ def _accepted(finding: Finding, accepted: tuple[RiskAcceptance, ...], as_of: dt.
     return finding
 
 
+def findings_of(con: duckdb.DuckDBPyConnection, policy: Policy, as_of: dt.date, days: int = 7) -> list[Finding]:
+    """What one policy finds within its scope; raises `UserError` naming its file if it cannot be run."""
+    rows = _findings(policy, evaluate(con, policy, as_of, days), as_of)
+    return [row for row in rows if policy.concerns(row.ids)]
+
+
+def _in_use(exception: RiskAcceptance, about: list[tuple[str, tuple[str, str], str]], as_of: dt.date) -> dict[str, Any]:
+    """An exception as a row: how many findings it matches, and whether it still holds."""
+    matched = sum(exception.matches(*finding) for finding in about)
+    used = "in use" if matched else "matches nothing"
+    return {**asdict(exception), "state": "expired" if as_of > exception.expires else used, "findings": matched}
+
+
 def test_policy(
     con: duckdb.DuckDBPyConnection,
     policy_id: str,
     as_of: dt.date,
     days: int = 7,  # noqa: PT028
     extra: Path | None = None,  # noqa: PT028
+    thresholds: Mapping[str, float] | None = None,  # noqa: PT028
 ) -> pd.DataFrame:
-    """What one policy finds for the `days` ending with `as_of`; nothing is stored.
+    """What one policy finds for the `days` ending with `as_of`, with other `thresholds` if given; nothing is stored.
 
-    Raises `ConfigError` for an unknown policy and `UserError` where its sources are missing or its rule fails.
+    Raises `ConfigError` for an unknown policy or threshold and `UserError` where its sources are missing or its rule
+    fails.
     """
-    policies = {policy.policy_id: policy for policy in load_policies(extra)}
-    if policy_id not in policies:
-        raise ConfigError(f"There is no policy {policy_id!r}; `appgov policies list` shows the ids.")
-    policy = policies[policy_id]
+    policy = policy_named(policy_id, extra).with_thresholds(thresholds or {})
     coverage = read_coverage(con)
     skip = why_not(policy, coverage) or too_young(policy, coverage, read_reach(con), as_of, days)
     if skip is not None:
         raise UserError(f"The policy {policy_id} cannot be judged. {skip.reason}")
-    return evaluate(con, policy, as_of, days)
+    rows = evaluate(con, policy, as_of, days)
+    inside = [policy.concerns((str(row.service_principal_id), str(row.app_id))) for row in rows.itertuples()]
+    return rows[pd.Series(inside, index=rows.index, dtype=bool)].reset_index(drop=True)
 
 
 test_policy.__test__ = False  # type: ignore[attr-defined]  # a function of ours, not a test

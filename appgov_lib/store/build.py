@@ -83,29 +83,11 @@ def build(settings: Settings, as_of: date, days: int = 7, progress: Progress | N
     own = own_tables(settings)
     build_id = make_build_id(as_of, days, snapshots, ledger, own)
     models = load_models()
-    with Build(
-        settings, build_id, readable=(settings.raw_dir, settings.reference_dir, PACKAGE, *folders(settings))
-    ) as target:
+    with Build(settings, build_id, readable=readable_folders(settings)) as target:
         con = target.con
-        prepare(con, settings.reference_dir)
-        fill(con, settings, snapshots, ledger)
-        staging = [model for model in models if model.layer == "staging"]
-        marts = [model for model in models if model.layer == "mart"]
-        readers, results = last_readers(models), []
-        for model in staging:
-            tell(model.name)
-            _run(con, model, files, as_of, days)
-            results += check_table(con, model)
-        _write_coverage(con, snapshots, ledger)
-        for model in staging:
-            _drop(con, readers.get(model.name, ()))
-        for model in marts:
-            tell(model.name)
-            _run(con, model, files, as_of, days)
-            results += check_table(con, model)
-            _drop(con, readers.get(model.name, ()))
+        tables = make_models(con, settings, snapshots, ledger, models, as_of, days, tell)
         tell("check_results")
-        results = _check(con, results, snapshots, files)
+        results = _check(con, tables, snapshots, files)
         _write_run_info(con, settings, build_id, as_of, days, snapshots, own)
         target.seal()
         con = target.con
@@ -121,6 +103,50 @@ def build(settings: Settings, as_of: date, days: int = 7, progress: Progress | N
         tables=tables,
         warnings=tuple(_sentence(result) for result in results if not result.passed),
     )
+
+
+def readable_folders(settings: Settings) -> tuple[Path, ...]:
+    """The folders a build reads from."""
+    return (settings.raw_dir, settings.reference_dir, PACKAGE, *folders(settings))
+
+
+def make_models(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    snapshots: list[Snapshot],
+    ledger: Ledger,
+    models: Iterable[Model],
+    as_of: date,
+    days: int,
+    tell: Progress,
+    after_staging: Callable[[duckdb.DuckDBPyConnection], None] | None = None,
+) -> list[CheckResult]:
+    """Make the tables of `models` in the empty database `con`, and the tables about the data's coverage.
+
+    A step on the way is dropped once nothing reads it any more. `after_staging` may change the staging tables before
+    the marts are made from them. Returns how each table stands against its checks.
+    """
+    models = list(models)
+    files = choose_files(ledger.remaining(snapshots), load_sources())
+    prepare(con, settings.reference_dir)
+    fill(con, settings, snapshots, ledger)
+    readers, results = last_readers(models), []
+    staging = [model for model in models if model.layer == "staging"]
+    for model in staging:
+        tell(model.name)
+        _run(con, model, files, as_of, days)
+        results += check_table(con, model)
+    _write_coverage(con, snapshots, ledger)
+    if after_staging is not None:
+        after_staging(con)
+    for model in staging:
+        _drop(con, readers.get(model.name, ()))
+    for model in (model for model in models if model.layer == "mart"):
+        tell(model.name)
+        _run(con, model, files, as_of, days)
+        results += check_table(con, model)
+        _drop(con, readers.get(model.name, ()))
+    return results
 
 
 def own_tables(settings: Settings) -> dict[str, str]:
@@ -270,11 +296,10 @@ def _origin(digest: str | None) -> str:
     return "shipped with appgov" if digest is None else f"taken in by appgov permissions refresh, sha256 {digest[:12]}"
 
 
-def _judge(con: duckdb.DuckDBPyConnection, settings: Settings, as_of: date, days: int, tell: Progress) -> None:
-    """Add anomalies, then findings and skipped checks, then the actions; each is its own stage's business."""
-    from appgov_lib import actions, anomalies, detect
+def score(con: duckdb.DuckDBPyConnection) -> None:
+    """Create the table anomalies from daily_metrics and app_usage_summary."""
+    from appgov_lib import anomalies
 
-    tell("anomalies")
     daily = con.execute("SELECT app_id, metric, day, value FROM daily_metrics ORDER BY app_id, metric, day").df()
     con.register("scored", anomalies.score_daily(daily))
     con.execute(
@@ -283,6 +308,14 @@ def _judge(con: duckdb.DuckDBPyConnection, settings: Settings, as_of: date, days
         "FROM scored AS s LEFT JOIN app_usage_summary AS u USING (app_id) ORDER BY s.app_id, s.metric, s.day"
     )
     con.unregister("scored")
+
+
+def _judge(con: duckdb.DuckDBPyConnection, settings: Settings, as_of: date, days: int, tell: Progress) -> None:
+    """Add anomalies, then findings and skipped checks, then the actions; each is its own stage's business."""
+    from appgov_lib import actions, detect
+
+    tell("anomalies")
+    score(con)
     tell("findings")
     detect.run(con, settings, as_of=as_of, days=days)
     tell("remediation_actions")

@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -87,6 +88,43 @@ class Publication:
     build_id: str
 
 
+class Scratch:
+    """A new database file that its owner fills from raw files, and seals before rules of users run over it."""
+
+    con: duckdb.DuckDBPyConnection
+
+    def __init__(self, path: Path, readable: tuple[Path, ...]) -> None:
+        """Create the file at `path`; raw data may be read from the folders `readable`, and from nowhere else."""
+        self.path = path
+        self.con = duckdb.connect(str(path), config=dict(_NO_EXTENSIONS))
+        path.chmod(0o600)
+        self.con.execute("SET TimeZone = 'UTC'")
+        folders = [str(folder.resolve()) for folder in (*readable, path.parent)]
+        quoted = ", ".join("'" + folder.replace("'", "''") + "'" for folder in folders)
+        self.con.execute(f"SET allowed_directories = [{quoted}]")
+        self.con.execute("SET enable_external_access = false")
+        self.con.execute("SET lock_configuration = true")
+
+    def seal(self) -> duckdb.DuckDBPyConnection:
+        """Close the way to the raw files: rules that users write see the new file and nothing else."""
+        self.con.close()
+        self.con = duckdb.connect(str(self.path), config={**_NO_EXTENSIONS, "enable_external_access": "false"})
+        self.con.execute("SET TimeZone = 'UTC'")
+        self.con.execute("SET lock_configuration = true")
+        return self.con
+
+
+@contextlib.contextmanager
+def scratch(folder: Path, readable: tuple[Path, ...]) -> Iterator[Scratch]:
+    """A file that is never published, in a folder of its own inside `folder`; both vanish with the block."""
+    with tempfile.TemporaryDirectory(prefix=".scratch-", dir=private_dir(folder)) as place:
+        made = Scratch(Path(place) / "scratch.duckdb", readable)
+        try:
+            yield made
+        finally:
+            made.con.close()
+
+
 class Build:
     """Context of one build: a new file that becomes current when the block ends well and vanishes when it does not.
 
@@ -100,6 +138,7 @@ class Build:
         self._readable = readable
         self._folder = settings.warehouse_dir
         self._path = self._folder
+        self._file: Scratch
         self.con: duckdb.DuckDBPyConnection
         self.publication: Publication
 
@@ -109,22 +148,13 @@ class Build:
         for leftover in sorted(self._folder.glob(f"{_BUILDING}*")):
             _remove(leftover)
         self._path = _free(self._folder, f"{_BUILDING}{self.build_id}", ".duckdb")
-        self.con = duckdb.connect(str(self._path), config=dict(_NO_EXTENSIONS))
-        self._path.chmod(0o600)
-        self.con.execute("SET TimeZone = 'UTC'")
-        folders = [str(folder.resolve()) for folder in (*self._readable, self._folder)]
-        quoted = ", ".join("'" + folder.replace("'", "''") + "'" for folder in folders)
-        self.con.execute(f"SET allowed_directories = [{quoted}]")
-        self.con.execute("SET enable_external_access = false")
-        self.con.execute("SET lock_configuration = true")
+        self._file = Scratch(self._path, self._readable)
+        self.con = self._file.con
         return self
 
     def seal(self) -> None:
         """Close the way to the raw files: rules that users write see the new file and nothing else."""
-        self.con.close()
-        self.con = duckdb.connect(str(self._path), config={**_NO_EXTENSIONS, "enable_external_access": "false"})
-        self.con.execute("SET TimeZone = 'UTC'")
-        self.con.execute("SET lock_configuration = true")
+        self.con = self._file.seal()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,175 +1,330 @@
-"""The policies about the state of permissions: each fires, stays silent, and says when it cannot judge."""
+"""The policies about consent and its settings: each fires, stays silent, and says when it cannot judge."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import duckdb
 import pytest
-from policy_tables import APP, GRAPH, SP, add, cover, empty_warehouse, found, one
+from policy_tables import APP, GRAPH, REGISTRATION, SP, add, cover, empty_warehouse, found, one
 
 from appgov_lib.errors import UserError
 
 GRAPH_APP = "00000003-0000-0000-c000-000000000000"
-EXCHANGE, EXCHANGE_APP = "00000000-0000-4000-8000-0000000000ee", "00000002-0000-0ff1-ce00-000000000000"
-VAULT, VAULT_APP = "00000000-0000-4000-8000-0000000000dd", "cfa8b339-82a2-471a-a3c9-0fc0be7a4093"
-OWN, OWN_APP = "00000000-0000-4000-8000-0000000000cc", "00000000-0000-4000-8000-000000000cc0"
+TENANT = "00000000-0000-4000-8000-00000000ffff"
 OUTSIDE = {"app_origin": "external", "publisher_verified": False}
-HIGH_ROLE = {"permission_type": "application", "privilege_level": "high", "level_reason": "much"}
-OFF = [{"is_in_scope": False}, {"status": "disabled_by_user"}, {"status": None}]
 
 
 @pytest.fixture
 def con() -> duckdb.DuckDBPyConnection:
-    """A warehouse with the APIs of a tenant."""
+    """A warehouse with a tenant."""
     con = empty_warehouse()
-    for principal, app in ((GRAPH, GRAPH_APP), (EXCHANGE, EXCHANGE_APP), (VAULT, VAULT_APP), (OWN, OWN_APP)):
-        add(con, "stg_service_principals", service_principal_id=principal, app_id=app)
-    add(con, "stg_applications", application_id="own", app_id=OWN_APP)
+    add(con, "stg_organization", tenant_id=TENANT)
     return con
 
 
-# One permission each: what fires a policy, and what of it does not.
-
-FILES = {"permission": "Files.Read.All", "consent_type": "user", "consented_users": 3, "privilege_level": "high"}
-MANAGE = {**HIGH_ROLE, "permission": "Exchange.ManageAsApp", "resource_id": EXCHANGE}
-HELD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
-    "user-consented-file-access": (
-        OUTSIDE,
-        FILES,
-        "3 users gave an app of another tenant, whose publisher is not verified, access to files: Files.Read.All.",
-    ),
-    "directory-role-power-granted": (
-        {},
-        {**HIGH_ROLE, "permission": "RoleManagement.ReadWrite.Directory"},
-        "The app may hand out directory roles without a user, its own included, with "
-        "RoleManagement.ReadWrite.Directory.",
-    ),
-    "privileged-graph-permission": (
-        {},
-        {**HIGH_ROLE, "permission": "AppRoleAssignment.ReadWrite.All"},
-        "Without a user, the app may take over the tenant with AppRoleAssignment.ReadWrite.All; with the first of "
-        "them it gives itself any other application permission.",
-    ),
-    "exchange-full-access": (
-        {},
-        {**HIGH_ROLE, "permission": "full_access_as_app", "resource_id": EXCHANGE},
-        "The app may read, change and send everything in every mailbox through Exchange Web Services "
-        "(full_access_as_app).",
-    ),
-    "mailbox-read-for-all": (
-        {},
-        {**HIGH_ROLE, "permission": "Mail.Read"},
-        "Without a user, the app may read the mail of every mailbox with Mail.Read, unless Exchange limits it to some "
-        "mailboxes, which Graph does not show.",
-    ),
-    "legacy-exchange-access": (
-        {},
-        {"permission": "EWS.AccessAsUser.All", "resource_id": EXCHANGE},
-        "The app may use mailboxes by old protocols (EWS.AccessAsUser.All), whose use the Graph activity log does not "
-        "show.",
-    ),
-    "sensitive-app-role": (
-        {},
-        {"permission": "user_impersonation", "resource_id": VAULT, "resource_name": "Vault", "privilege_level": "high"},
-        "The app holds strong rights outside Microsoft Graph: user_impersonation of Vault.",
-    ),
-}
-OTHERWISE: list[tuple[str, dict[str, Any]]] = [
-    ("user-consented-file-access", {"consent_type": "admin"}),
-    ("user-consented-file-access", {"permission": "Files.ReadWrite.AppFolder"}),
-    ("user-consented-file-access", {"permission": "Sites.Selected"}),
-    ("user-consented-file-access", {"permission": "Filesystem"}),
-    ("directory-role-power-granted", {"permission_type": "delegated"}),
-    ("directory-role-power-granted", {"permission": "AppRoleAssignment.ReadWrite.All"}),
-    ("directory-role-power-granted", {"resource_id": OWN}),  # an API may call its roles what it likes
-    ("privileged-graph-permission", {"permission_type": "delegated"}),
-    ("privileged-graph-permission", {"permission": "RoleManagement.ReadWrite.Directory"}),
-    ("privileged-graph-permission", {"permission": "Directory.ReadWrite.All"}),
-    ("privileged-graph-permission", {"resource_id": OWN}),
-    ("exchange-full-access", {"resource_id": OWN}),
-    ("exchange-full-access", {"permission": "Exchange.ManageAsApp"}),
-    ("mailbox-read-for-all", {"permission_type": "delegated"}),
-    ("mailbox-read-for-all", {"permission": "Mail.ReadBasic.All"}),
-    ("mailbox-read-for-all", {"permission": "Mail.Send"}),
-    ("mailbox-read-for-all", {"resource_id": OWN}),
-    ("legacy-exchange-access", {"permission": "Mail.Read"}),
-    ("legacy-exchange-access", {"permission": "full_access_as_app", "permission_type": "application"}),
-    ("legacy-exchange-access", {"resource_id": OWN}),
-    ("sensitive-app-role", {"privilege_level": "medium"}),
-    ("sensitive-app-role", {"resource_id": GRAPH}),
-    ("sensitive-app-role", {"resource_id": EXCHANGE}),
-    ("sensitive-app-role", {"consent_type": "user"}),  # an own app for one user
-    ("sensitive-app-role", {"resource_id": OWN, "permission_type": "application", "privilege_level": "medium"}),
-]
+# settings of the tenant
 
 
-@pytest.mark.parametrize("policy", HELD)
-def test_the_permission_is_found(con, policy: str):
-    app, permission, reason = HELD[policy]
-    add(con, "app_inventory", **app)
-    add(con, "app_permissions", **permission)
-    row = one(con, policy)
-    assert (row["service_principal_id"], row["app_id"], row["subject"]) == (SP, APP, "")
-    assert (row["measure"], row["threshold"]) == (permission.get("consented_users", 1), 1)
-    assert row["reason"] == reason
-    (listed,) = row["evidence"]["permissions"]
-    assert (listed["permission"], listed["resource_id"]) == (
-        permission["permission"],
-        permission.get("resource_id", GRAPH),
-    )
-    assert (listed["permission_type"], listed["usage"]) == (permission.get("permission_type", "delegated"), "used")
+def test_a_risky_consent_setting_concerns_the_tenant(con):
+    reason = "Users may consent to apps that Microsoft holds to be risky."
+    add(con, "consent_posture", setting_id="risky_app_consent", verdict="risky", value="yes", reason=reason)
+    add(con, "consent_posture", setting_id="guest_invitations", verdict="risky", reason="Everyone may invite.")
+    add(con, "consent_posture", setting_id="user_consent", verdict="weak", reason="More than low.")
+    add(con, "consent_posture", setting_id="permission_grant_policies", verdict="unknown", reason="Not known.")
+    row = one(con, "consent-too-broad")
+    assert (row["service_principal_id"], row["app_display_name"]) == (TENANT, "Tenant settings")
+    assert row["app_id"] is None
+    assert (row["subject"], row["reason"]) == ("risky_app_consent", reason)
 
 
-@pytest.mark.parametrize("policy", HELD)
-@pytest.mark.parametrize("off", OFF)
-def test_apps_out_of_scope_or_not_known_to_be_on_are_no_finding(con, policy: str, off: dict[str, Any]):
-    app, permission, _ = HELD[policy]
-    add(con, "app_inventory", **{**app, **off})
-    add(con, "app_permissions", **permission)
-    assert found(con, policy).empty
-
-
-@pytest.mark.parametrize(("policy", "change"), OTHERWISE)
-def test_another_permission_is_no_finding(con, policy: str, change: dict[str, Any]):
-    app, permission, _ = HELD[policy]
-    add(con, "app_inventory", **app)
-    add(con, "app_permissions", **{**permission, **change})
-    assert found(con, policy).empty
+RISKY = "users may consent to risky apps"
+POLICIES = "permission grant policies by which users may consent"
+OWN_POLICY = "permission grant policy ours, allows"
+SELF = "ManagePermissionGrantsForSelf."
+LOW, LEGACY = SELF + "microsoft-user-default-low", SELF + "microsoft-user-default-legacy"
 
 
 @pytest.mark.parametrize(
-    "app", [{"app_origin": "internal"}, {"publisher_verified": True}, {"publisher_verified": None}]
+    ("setting", "before", "after", "subject"),
+    [
+        (RISKY, "false", "true", "risky_app_consent"),
+        (RISKY, "true", "false", None),
+        (POLICIES, LOW, LEGACY, "user_consent"),
+        (POLICIES, "", LEGACY, "user_consent"),
+        (POLICIES, LOW, f"{LOW}, {SELF}ours", "user_consent"),
+        (POLICIES, LEGACY, LOW, None),
+        (POLICIES, LEGACY, f"{SELF}ours", None),
+        (POLICIES, "", LOW, None),  # what Microsoft recommends
+        (OWN_POLICY, '{"a":1}', '{"a":1}, {"b":2}', OWN_POLICY),
+        (OWN_POLICY, '{"a":1}, {"b":2}', '{"b":2}', None),
+        ("permission grant policy ours, forbids", '{"a":1}', "", "permission grant policy ours, forbids"),
+        ("permission grant policy ours, forbids", "", '{"a":1}', None),
+        ("permission grant policy microsoft-user-default-recommended, allows", "", '{"a":1}', None),
+        ("users may register apps", "false", "true", None),
+    ],
 )
-def test_file_access_of_known_publishers_is_no_finding(con, app: dict[str, Any]):
-    add(con, "app_inventory", **{**OUTSIDE, **app})
-    add(con, "app_permissions", **FILES)
-    assert found(con, "user-consented-file-access").empty
+def test_a_loosened_setting_is_told_from_a_tightened_one(
+    con, setting: str, before: str, after: str, subject: str | None
+):
+    add(con, "changes", changed_at="2026-11-12 09:00", kind="setting", change="changed", subject=setting,
+        before=before, after=after, source="snapshot")  # fmt: skip
+    rows = found(con, "consent-guard-weakened")
+    assert list(rows["subject"]) == ([subject] if subject else [])
+    if subject:
+        assert rows["service_principal_id"][0] == TENANT
+        assert "since 2026-11-12 09:00 UTC." in rows["reason"][0]
 
 
-def test_an_outside_app_on_an_api_registered_here_is_found_whatever_its_role_is_called(con):
-    add(con, "app_inventory", **OUTSIDE)
-    add(con, "app_permissions", permission="Orders.Read", permission_type="application", resource_id=OWN,
-        resource_name="Orders", privilege_level="medium")  # fmt: skip
-    assert one(con, "sensitive-app-role")["reason"] == (
-        "The app holds strong rights outside Microsoft Graph: Orders.Read of Orders; it is an app of another tenant "
-        "on an API registered here."
+def event(**values: Any) -> dict[str, Any]:
+    """An audit event that changes the authorization policy as public examples write it."""
+    properties = [
+        {"displayName": "AllowUserConsentForRiskyApps", "oldValue": "[\r\n  false\r\n]", "newValue": "[true]"},
+        {
+            "displayName": "PermissionGrantPolicyIdsAssignedToDefaultUserRole",
+            "oldValue": f'["{LEGACY}"]',
+            "newValue": '["microsoft-user-default-legacy"]',
+        },
+    ]
+    targets = json.dumps([{"id": "t", "modifiedProperties": properties}])
+    activity = {"audit_id": "a1", "activity": "Update authorization policy", "activity_at": "2026-11-10 08:00"}
+    return {**activity, "targets": targets, **values}
+
+
+def test_a_loosened_setting_of_the_audit_log_names_who_did_it(con):
+    add(con, "stg_directory_audits", **event())
+    # the next reading shows it too: one finding with both
+    add(con, "changes", changed_at="2026-11-09 09:00", kind="setting", change="changed", subject=RISKY, before="false",
+        after="true", source="snapshot")  # fmt: skip
+    row = one(con, "consent-guard-weakened")
+    assert (row["subject"], row["measure"]) == ("risky_app_consent", 2)
+    assert row["reason"] == (
+        "Users may consent to apps that Microsoft holds to be risky since 2026-11-10 08:00 UTC, changed by Ada."
     )
+    assert [change["source"] for change in row["evidence"]["changes"]] == ["snapshot", "audit log"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"result": "failure"},
+        {"activity_at": "2026-11-08 23:59"},
+        {"activity_at": "2026-11-16 00:00"},
+        {"targets": "[]"},
+    ],
+)
+def test_events_outside_the_period_or_refused_loosen_nothing(con, change: dict[str, Any]):
+    add(con, "stg_directory_audits", **event(**change))
+    assert found(con, "consent-guard-weakened").empty
+
+
+@pytest.mark.parametrize(
+    ("log", "first_reading", "is_judged"),
+    [
+        ("complete", None, True),
+        ("not_permitted", "2026-11-09 03:00", True),
+        ("not_permitted", "2026-11-10 03:00", False),
+        ("not_permitted", None, False),
+        ("partial", None, True),
+    ],
+)
+def test_a_change_needs_something_to_compare_with(con, log: str, first_reading: str | None, is_judged: bool):
+    con.execute("UPDATE coverage SET from_at = NULL WHERE source = 'authorization_policy'")
+    cover(con, "directory_audits", log)
+    if log == "not_permitted":
+        con.execute("UPDATE coverage SET from_at = NULL WHERE source = 'directory_audits'")
+    if first_reading:
+        add(con, "source_readings", source="authorization_policy", reading=1, read_at=first_reading)
+    if is_judged:
+        assert found(con, "consent-guard-weakened").empty
+        return
+    with pytest.raises(UserError, match="must go back to 2026-11-09 and "):
+        found(con, "consent-guard-weakened")
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        ({}, 1),
+        ({"status": "Completed"}, 0),
+        ({"created_at": "2026-11-09 00:00"}, 0),
+        ({"created_at": None}, 0),
+    ],
+)
+def test_requests_that_wait_too_long_are_one_finding(con, request_, expected: int):
+    add(con, "stg_app_consent_requests", consent_request_id="r1", app_id=APP, display_name="=Notes",
+        pending_scopes=["Files.Read"])  # fmt: skip
+    waiting = {"parent_id": "r1", "status": "InProgress", "created_at": "2026-11-03 10:00", **request_}
+    add(con, "stg_user_consent_requests", user_consent_request_id="u1", **waiting)
+    add(con, "stg_user_consent_requests", user_consent_request_id="u2", **waiting)
+    rows = found(con, "consent-requests-waiting")
+    assert len(rows) == expected
+    if expected:
+        assert (rows["measure"][0], rows["threshold"][0]) == (12, 7)
+        assert rows["reason"][0] == (
+            "2 requests for 1 app waited more than 7 days for an answer, the oldest since 2026-11-03."
+        )
+        assert json.loads(rows["evidence"][0])["asked_for"][0]["name"] == "=Notes"
+
+
+# manifest-asks-for-more
+
+ASKED = {
+    "application_id": REGISTRATION,
+    "app_id": APP,
+    "resource_app_id": GRAPH_APP,
+    "permission": "Mail.Read",
+    "permission_type": "application",
+    "granted": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "app", "expected"),
+    [
+        ({}, {}, 1),
+        ({"granted": True}, {}, 0),
+        ({"granted": None}, {}, 0),
+        ({"permission": "User.Read", "permission_type": "delegated"}, {}, 0),
+        ({"permission": "Not.Reviewed"}, {}, 0),
+        ({}, {"status": "disabled_by_user"}, 0),
+        ({}, {"is_in_scope": False}, 0),
+    ],
+)
+def test_a_registration_that_asks_for_high_permissions_is_listed(con, asked, app, expected: int):
+    add(con, "app_inventory", **app)
+    add(con, "manifest_permissions", **{**ASKED, **asked})
+    rows = found(con, "manifest-asks-for-more")
+    assert len(rows) == expected
+    if expected:
+        assert rows["reason"][0] == "The app registration asks for 1 high permission it was not given: Mail.Read."
+
+
+def test_the_day_the_list_was_changed_is_told(con):
+    add(con, "app_inventory")
+    add(con, "manifest_permissions", **ASKED)
+    targets = json.dumps([{"id": REGISTRATION, "modifiedProperties": [{"displayName": "RequiredResourceAccess"}]}])
+    add(con, "stg_directory_audits", audit_id="a1", activity="Update application", activity_at="2026-11-11 07:00",
+        target_ids=[REGISTRATION], targets=targets)  # fmt: skip
+    row = one(con, "manifest-asks-for-more")
+    assert row["reason"].endswith("Mail.Read; its list was changed on 2026-11-11.")
+    assert row["evidence"]["changed_by"] == "Ada"
+
+
+def test_what_was_not_granted_needs_all_grants(con):
+    cover(con, "delegated_grants", "partial")
+    with pytest.raises(UserError, match="delegated_grants is read only in part"):
+        found(con, "manifest-asks-for-more")
+
+
+# consent-surge
+
+
+def consents(con: duckdb.DuckDBPyConnection, old: int, new: int, **values: Any) -> None:
+    """Users of the app: `old` from before history, `new` of this month."""
+    for number in range(old + new):
+        begun = "2026-11-02 10:00" if number >= old else None
+        row = {"service_principal_id": SP, "permission_type": "delegated", "consent_type": "user", **values}
+        # two permissions a user: still one user
+        for permission in ("Files.Read", "openid"):
+            add(con, "grant_history", grant_id=f"g{number}", principal_id=f"u{number}", permission=permission,
+                **{"valid_from": begun, **row})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "values", "app", "expected"),
+    [
+        (0, 5, {}, {}, 1),
+        (0, 4, {}, {}, 0),
+        (10, 5, {}, {}, 1),
+        (11, 5, {}, {}, 0),  # 45 percent
+        (0, 9, {"valid_to": "2026-11-08"}, {}, 0),
+        (0, 9, {"valid_from": "2026-08-17 23:00"}, {}, 0),  # 91 days ago
+        (0, 9, {"valid_from": "2026-11-16 00:00"}, {}, 0),
+        (0, 9, {"consent_type": "admin"}, {}, 0),
+        (0, 9, {}, {"app_origin": "internal"}, 0),
+        (0, 9, {}, {"is_in_scope": False}, 0),
+        (0, 9, {}, {"status": "disabled_by_user"}, 0),
+    ],
+)
+def test_a_surge_takes_a_number_and_a_share(con, old: int, new: int, values, app, expected: int):
+    add(con, "app_inventory", **{**OUTSIDE, **app})
+    consents(con, old, new, **values)
+    rows = found(con, "consent-surge")
+    assert len(rows) == expected
+    if expected:
+        assert (rows["measure"][0], rows["threshold"][0]) == (5, 5)
+        assert rows["reason"][0] == (
+            f"Users who consented went from {old} to {old + new} in 90 days, the first new one on 2026-11-02."
+        )
+
+
+def test_a_surge_cannot_be_told_from_a_short_history(con):
+    con.execute("UPDATE coverage SET from_at = '2026-10-16' WHERE source = 'directory_audits'")
+    con.execute("UPDATE coverage SET from_at = NULL WHERE source = 'delegated_grants'")
+    add(con, "source_readings", source="delegated_grants", reading=1, read_at="2026-11-09")
+    with pytest.raises(UserError, match=r"must go back to 2026-08-18 and goes back to 2026-10-16; the rule compares"):
+        found(con, "consent-surge")
+
+
+# privileged-user-consented
+
+GRANT = {"grant_id": "g", "service_principal_id": SP, "resource_id": GRAPH, "consent_type": "Principal",
+         "principal_id": "u1", "scopes": ["Mail.Read", "openid"]}  # fmt: skip
+ADMIN = {"principal_id": "u1", "role_definition_id": "r", "role_name": "User Administrator", "is_privileged": True}
+
+
+@pytest.mark.parametrize(
+    ("app", "permission", "role", "grant", "expected"),
+    [
+        ({}, {}, {}, {}, 1),
+        ({"publisher_verified": True}, {}, {}, {}, 1),
+        ({}, {"privilege_level": "medium"}, {}, {}, 1),
+        ({"publisher_verified": True}, {"privilege_level": "medium"}, {}, {}, 0),
+        ({}, {"privilege_level": "low"}, {}, {}, 0),
+        ({}, {}, {"is_privileged": False}, {}, 0),
+        ({}, {}, {"is_privileged": None}, {}, 0),
+        ({}, {}, {"principal_id": "u2"}, {}, 0),
+        ({}, {}, {}, {"consent_type": "AllPrincipals", "principal_id": None}, 0),
+        ({}, {}, {}, {"scopes": ["openid"]}, 0),
+        ({"app_origin": "internal"}, {}, {}, {}, 0),
+        ({"is_in_scope": False}, {}, {}, {}, 0),
+    ],
+)
+def test_grants_of_privileged_users_are_found(con, app, permission, role, grant, expected: int):
+    add(con, "app_inventory", **{**OUTSIDE, **app})
+    add(con, "app_permissions", **{"permission": "Mail.Read", "privilege_level": "high", **permission})
+    add(con, "stg_users", user_id="u1", user_principal_name="ada@contoso.example")
+    add(con, "stg_directory_role_assignments", **{**ADMIN, **role})
+    add(con, "stg_delegated_grants", **{**GRANT, **grant})
+    rows = found(con, "privileged-user-consented")
+    assert len(rows) == expected
+    if expected:
+        assert rows["reason"][0] == (
+            "1 user with a privileged role let an app of another tenant act for them: ada@contoso.example."
+        )
+        (consenter,) = json.loads(rows["evidence"][0])["consenters"]
+        assert (consenter["roles"], consenter["permissions"]) == (["User Administrator"], ["Mail.Read"])
+
+
+def test_a_role_that_may_be_switched_on_counts(con):
+    add(con, "app_inventory", **OUTSIDE)
+    add(con, "app_permissions", permission="Mail.Read", privilege_level="high")
+    add(con, "stg_users", user_id="u1")
+    add(con, "stg_role_eligibility_schedules", principal_id="u1",
+        role_definition_id="62e90394-69f5-4237-9190-012177145e10")  # fmt: skip
+    add(con, "stg_delegated_grants", **GRANT)
+    row = one(con, "privileged-user-consented")
+    assert row["evidence"]["consenters"][0]["roles"] == ["Global Administrator (eligible)"]
 
 
 @pytest.mark.parametrize(
     ("policy", "source"),
     [
-        ("user-consented-file-access", "delegated_grants"),
-        ("tenant-wide-delegated-consent", "delegated_grants"),
-        ("directory-role-power-granted", "app_role_assignments"),
-        ("privileged-graph-permission", "app_role_assignments"),
-        ("exchange-full-access", "app_role_assignments"),
-        ("exchange-administrator-app", "directory_role_assignments"),
-        ("mailbox-read-for-all", "app_role_assignments"),
-        ("legacy-exchange-access", "delegated_grants"),
-        ("sensitive-app-role", "applications"),
-        ("workload-identity-at-risk", "risky_service_principals"),
+        ("consent-too-broad", "authorization_policy"),
+        ("consent-requests-waiting", "user_consent_requests"),
+        ("privileged-user-consented", "directory_role_assignments"),
     ],
 )
 def test_without_its_source_a_policy_is_not_judged(con, policy: str, source: str):
@@ -178,111 +333,7 @@ def test_without_its_source_a_policy_is_not_judged(con, policy: str, source: str
         found(con, policy)
 
 
-# tenant-wide-delegated-consent
-
-WIDE = {"privilege_level": "high", "permission_type": "delegated"}
-
-
-@pytest.mark.parametrize(
-    ("app", "second", "expected"),
-    [
-        ({}, {}, 1),
-        ({"publisher_verified": True}, {}, 1),
-        ({"assignment_required": True}, {}, 0),
-        ({"assignment_required": None}, {}, 0),
-        ({"app_origin": "internal"}, {}, 0),
-        ({"is_in_scope": False}, {}, 0),
-        ({}, {"consent_type": "user"}, 0),
-        ({}, {"privilege_level": "medium"}, 0),
-        ({}, {"permission_type": "application"}, 0),
-    ],
-)
-def test_consent_for_everybody_counts_high_permissions(con, app, second, expected: int):
-    add(con, "app_inventory", **{**OUTSIDE, **app})
-    add(con, "app_permissions", permission="Mail.Read", **WIDE)
-    add(con, "app_permissions", permission="Chat.Read", **{**WIDE, **second})
-    rows = found(con, "tenant-wide-delegated-consent")
-    assert len(rows) == expected
-    if expected:
-        assert rows["reason"][0] == (
-            "An administrator let an app of another tenant act for everybody with 2 high permissions: Chat.Read, "
-            "Mail.Read; every user may sign in to it."
-        )
-
-
-# exchange-administrator-app
-
-ROLE = {
-    "principal_id": SP,
-    "role_definition_id": "29232cdf-9323-42fd-ade2-1d097af3e4de",
-    "role_name": "Exchange Administrator",
-    "scope": "/",
-}
-
-
-@pytest.mark.parametrize(
-    ("role", "permission", "expected"),
-    [
-        ({}, {}, 1),
-        ({"role_definition_id": "88d8e3e3-8f55-4a1e-953a-9b9898b8876b"}, {}, 0),
-        ({"scope": "/administrativeUnits/1"}, {}, 0),
-        ({"principal_id": "another"}, {}, 0),
-        ({}, {"permission": "Mail.Read"}, 0),
-        ({}, {"resource_id": OWN}, 0),
-    ],
-)
-def test_exchange_administration_takes_a_role_and_a_permission(con, role, permission, expected: int):
-    add(con, "app_inventory")
-    add(con, "app_permissions", **{**MANAGE, **permission})
-    add(con, "stg_directory_role_assignments", **{**ROLE, **role})
-    rows = found(con, "exchange-administrator-app")
-    assert len(rows) == expected
-    if expected:
-        assert rows["reason"][0].startswith("The app may run Exchange PowerShell as Exchange Administrator, so")
-
-
-# workload-identity-at-risk
-
-
-@pytest.mark.parametrize(
-    ("state", "level", "measure", "reason"),
-    [
-        ("atRisk", "high", 3, "Microsoft holds the app to be at risk, level high, since 2026-11-12"),
-        ("atRisk", "medium", 2, "Microsoft holds the app to be at risk, level medium, since 2026-11-12"),
-        (
-            "atRisk",
-            "hidden",
-            None,
-            "Microsoft holds the app to be at risk and does not show how much, since 2026-11-12",
-        ),
-        (
-            "confirmedCompromised",
-            "low",
-            1,
-            "An administrator confirmed to Microsoft that the app is compromised, since",
-        ),
-        ("atRisk", "low", 0, None),
-        ("dismissed", "high", 0, None),
-        ("remediated", "high", 0, None),
-        ("confirmedSafe", "none", 0, None),
-    ],
-)
-def test_risk_that_stands_is_found(con, state: str, level: str, measure: int | None, reason: str | None):
-    add(con, "app_inventory")
-    add(con, "stg_risky_service_principals", service_principal_id=SP, risk_state=state, risk_level=level,
-        risk_updated_at="2026-11-12 03:00")  # fmt: skip
-    for kind, still in (("suspiciousSignins", "atRisk"), ("leakedCredentials", "dismissed")):
-        add(con, "stg_service_principal_risk_detections", detection_id=kind, service_principal_id=SP,
-            risk_event_type=kind, risk_state=still)  # fmt: skip
-    rows = found(con, "workload-identity-at-risk").to_dict("records")
-    assert len(rows) == (reason is not None)
-    if reason is not None:
-        assert rows[0]["reason"].startswith(reason)
-        assert rows[0]["reason"].endswith(": suspiciousSignins.")
-        assert rows[0]["measure"] == measure or (measure is None and rows[0]["measure"] != rows[0]["measure"])
-
-
-def test_risk_of_apps_out_of_scope_is_silent(con):
-    add(con, "app_inventory", is_in_scope=False)
-    add(con, "stg_risky_service_principals", service_principal_id=SP, risk_state="atRisk", risk_level="high")
-    assert found(con, "workload-identity-at-risk").empty
+def test_a_home_of_imported_logs_alone_has_no_tenant_to_name(con):
+    con.execute("DELETE FROM stg_organization")
+    add(con, "stg_directory_audits", **event())
+    assert one(con, "consent-guard-weakened")["service_principal_id"] == "tenant"
