@@ -18,7 +18,7 @@ from appgov_lib.extract.snapshot import Rejected, SnapshotWriter, SourceState, r
 from appgov_lib.settings import Settings
 from appgov_lib.store import build as build_module
 from appgov_lib.store.build import build, make_build_id
-from appgov_lib.store.models import MODELS_DIR, REFERENCE_DIR, load_models
+from appgov_lib.store.models import MODELS_DIR, REFERENCE_DIR, last_readers, load_models
 
 AS_OF = date(2026, 11, 15)
 NOW = datetime(2026, 11, 16)
@@ -97,7 +97,7 @@ def test_a_build_makes_every_table_and_says_what_it_holds(settings: Settings) ->
     told: list[str] = []
     result = build(settings, AS_OF, progress=told.append)
     models = load_models()
-    assert told == [model.name for model in models]
+    assert told == [*(model.name for model in models), "check_results"]
     assert {model.name for model in models if not model.temp} <= set(result.tables)
     assert not {model.name for model in models if model.temp} & set(result.tables)
     assert result.tables["stg_sign_ins"] == 15
@@ -115,6 +115,19 @@ def test_a_build_makes_every_table_and_says_what_it_holds(settings: Settings) ->
         ]
         info = dict(con.execute("SELECT key, value FROM run_info").fetchall())
         assert (info["as_of"], info["days"], info["build_id"]) == ("2026-11-15", "7", result.build_id)
+
+
+def test_every_step_on_the_way_goes_after_its_last_reader() -> None:
+    models = load_models()
+    place = {model.name: number for number, model in enumerate(models)}
+    gone = {table: place[reader] for reader, tables in last_readers(models).items() for table in tables}
+    assert gone.keys() == {model.name for model in models if model.temp}
+    assert gone["sign_ins_from_graph"] == place["stg_sign_ins"]
+    for model in models:
+        assert place[model.name] <= gone.get(model.name, len(models))
+        lines = model.path.read_text(encoding="utf-8").splitlines()
+        words = {word for line in lines if not line.strip().startswith("--") for word in line.split()}
+        assert all(place[model.name] <= gone[table] for table in words & gone.keys())
 
 
 def test_a_whole_build_ends_with_findings_and_actions(settings: Settings) -> None:

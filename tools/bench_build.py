@@ -48,9 +48,9 @@ class Cost:
 
 def once(home: Path) -> None:
     """Build `home`, evaluate the policies, and print what both took."""
-    from appgov_lib.detect import run as detect
     from appgov_lib.detect.coverage import read_coverage, why_not
     from appgov_lib.detect.policy import load_policies
+    from appgov_lib.detect.run import evaluate
     from appgov_lib.settings import Settings
     from appgov_lib.store.build import build
     from appgov_lib.store.warehouse import open_read_only
@@ -65,7 +65,7 @@ def once(home: Path) -> None:
     chosen = [policy for policy in load_policies() if policy.status != "inactive" and not why_not(policy, coverage)]
     started = time.perf_counter()
     for policy in chosen:
-        detect.evaluate(con, policy, AS_OF, 7)
+        evaluate(con, policy, AS_OF, 7)
     print(json.dumps({
         "models": {name: value for name, value in seconds.items() if name not in AFTER},
         "after": {name: seconds[name] for name in AFTER},
