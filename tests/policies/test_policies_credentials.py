@@ -76,16 +76,50 @@ OLD, NEW = trust("https://gitlab.com"), trust("https://evil.example")
 PLAIN_SP = held(**ON_PRINCIPAL, credential_type="certificate")
 
 FIRES: list[tuple[str, Rows, tuple[str, float], str]] = [
-    ("first-credential-on-app", [app(**HIGH), came()], ("k1", 680), "had no credential until one came on 2026-11-12, added by Ada."),
-    ("first-credential-on-app", [app(privilege_level="medium"), came(actor_name=None)], ("k1", 680), "by whom is not known."),
-    ("credential-added", [app(), came(earlier_count=3)], ("k1", 3), "A secret came on 2026-11-12, added by Ada, beside 3 known before."),
+    (
+        "first-credential-on-app",
+        [app(**HIGH), came()],
+        ("k1", 680),
+        "had no credential until one came on 2026-11-12, added by Ada.",
+    ),
+    (
+        "first-credential-on-app",
+        [app(privilege_level="medium"), came(actor_name=None)],
+        ("k1", 680),
+        "by whom is not known.",
+    ),
+    (
+        "credential-added",
+        [app(), came(earlier_count=3)],
+        ("k1", 3),
+        "A secret came on 2026-11-12, added by Ada, beside 3 known before.",
+    ),
     ("credential-added", [app(), came(credential_type=None, is_present=False)], ("k1", 0), "it is gone again."),
-    ("credential-added", [app(), came(credential_type="federated", added_at="2026-11-15 23:59")], ("k1", 0), "A federated"),
-    ("credential-by-lower-tier-actor", [app(**HIGH), came()], ("k1", 2), "Ada, who holds no privileged Entra role of their own, added"),
-    ("credential-by-lower-tier-actor", [app(**HIGH), came(), owner(owner_id="u1")], ("k1", 2), "own and owns the app, added"),
+    (
+        "credential-added",
+        [app(), came(credential_type="federated", added_at="2026-11-15 23:59")],
+        ("k1", 0),
+        "A federated",
+    ),
     (
         "credential-by-lower-tier-actor",
-        [app(**HIGH), came(actor_id=OTHER, actor_type="service_principal"), app(service_principal_id=OTHER, app_id="o")],
+        [app(**HIGH), came()],
+        ("k1", 2),
+        "Ada, who holds no privileged Entra role of their own, added",
+    ),
+    (
+        "credential-by-lower-tier-actor",
+        [app(**HIGH), came(), owner(owner_id="u1")],
+        ("k1", 2),
+        "own and owns the app, added",
+    ),
+    (
+        "credential-by-lower-tier-actor",
+        [
+            app(**HIGH),
+            came(actor_id=OTHER, actor_type="service_principal"),
+            app(service_principal_id=OTHER, app_id="o"),
+        ],
         ("k1", 2),
         "of its own, added",
     ),
@@ -96,7 +130,12 @@ FIRES: list[tuple[str, Rows, tuple[str, float], str]] = [
         "no privileged",
     ),
     ("untrusted-federated-issuer", [app(), issuer(hits=2)], ("f1", 2), "https://evil.example (and 1 more)."),
-    ("federated-credential-changed", [app(), update(OLD, NEW)], ("e1", 1), "https://evil.example in place of https://gitlab.com."),
+    (
+        "federated-credential-changed",
+        [app(), update(OLD, NEW)],
+        ("e1", 1),
+        "https://evil.example in place of https://gitlab.com.",
+    ),
     (
         "federated-credential-changed",
         [app(), update(OLD, trust("https://gitlab.com", "repo:a/b:pull_request"), target_ids=[SP])],
@@ -112,12 +151,37 @@ FIRES: list[tuple[str, Rows, tuple[str, float], str]] = [
         "them; the registration has 1 of its own",
     ),
     ("credential-on-outside-app", [app(**OUTSIDE), PLAIN_SP], ("", 1), "run by another tenant"),
-    ("long-lived-credential", [app(**HIGH), held(**TEN_YEARS)], ("", 3650), "A secret was made to last 3650 days, until 2034-01-01."),
-    ("owner-added", [app(**HIGH), moved("added", actor_name="Bob")], ("ada@x.example, owner of the app registration", 2), "added by Bob"),
-    ("owners-gone", [app(owner_count=0), moved("removed")], ("", 0), "ada@x.example no longer owned the app from 2026-11-12, and nobody"),
+    (
+        "long-lived-credential",
+        [app(**HIGH), held(**TEN_YEARS)],
+        ("", 3650),
+        "A secret was made to last 3650 days, until 2034-01-01.",
+    ),
+    (
+        "owner-added",
+        [app(**HIGH), moved("added", actor_name="Bob")],
+        ("ada@x.example, owner of the app registration", 2),
+        "added by Bob",
+    ),
+    (
+        "owners-gone",
+        [app(owner_count=0), moved("removed")],
+        ("", 0),
+        "ada@x.example no longer owned the app from 2026-11-12, and nobody",
+    ),
     ("owners-gone", [app(owner_count=1, live_owner_count=0), moved("removed")], ("", 0), "nobody who can sign in"),
-    ("risky-owner", [app(**HIGH), owner(owner_is_guest=True)], ("u9", 2), "gus@x.example, a guest from another organisation, owns"),
-    ("risky-owner", [app(**HIGH, owner_count=2, live_owner_count=1), owner(owner_enabled=False)], ("u9", 2), "still owns"),
+    (
+        "risky-owner",
+        [app(**HIGH), owner(owner_is_guest=True)],
+        ("u9", 2),
+        "gus@x.example, a guest from another organisation, owns",
+    ),
+    (
+        "risky-owner",
+        [app(**HIGH, owner_count=2, live_owner_count=1), owner(owner_enabled=False)],
+        ("u9", 2),
+        "still owns",
+    ),
     ("credential-on-microsoft-app", [app(**MICROSOFT), held(**ON_PRINCIPAL)], ("k1", 365), "works until 2027-11-15"),
     (
         "credential-on-microsoft-app",
@@ -130,17 +194,31 @@ FIRES: list[tuple[str, Rows, tuple[str, float], str]] = [
         ("k1", 365),
         "added by Ada",
     ),
-    ("expired-credential-left", [app(), held(ends_at="2026-01-01"), held(key_id="k2", ends_at="2026-02-01")], ("", 318), "2 credentials are"),
-    ("several-live-secrets", [app(), held(), held(key_id="k2", starts_at="2026-03-01")], ("", 2), "the newest came on 2026-03-01"),
+    (
+        "expired-credential-left",
+        [app(), held(ends_at="2026-01-01"), held(key_id="k2", ends_at="2026-02-01")],
+        ("", 318),
+        "2 credentials are",
+    ),
+    (
+        "several-live-secrets",
+        [app(), held(), held(key_id="k2", starts_at="2026-03-01")],
+        ("", 2),
+        "the newest came on 2026-03-01",
+    ),
     ("ownerless-app", [app(**HIGH, owner_count=2, live_owner_count=0)], ("", 0), "Every owner is disabled (2), while"),
     ("ownerless-app", [app(**HIGH), owner(owner_is_guest=True)], ("", 0), "Every owner is a guest (1), while"),
     (
         "ownerless-app",
-        [app(**HIGH, owner_count=2, live_owner_count=1), owner(owner_is_guest=True), owner(owner_id="u8", owner_enabled=False)],
+        [
+            app(**HIGH, owner_count=2, live_owner_count=1),
+            owner(owner_is_guest=True),
+            owner(owner_id="u8", owner_enabled=False),
+        ],
         ("", 0),
         "Every owner is a guest or disabled (2), while",
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("policy", "rows", "expected", "words"), FIRES)
@@ -255,7 +333,10 @@ def test_it_is_silent(policy: str, rows: Rows) -> None:
 
 
 MISSING = [
-    *[("first-credential-on-app", s, "partial") for s in ("applications", "federated_credentials", "service_principals")],
+    *[
+        ("first-credential-on-app", s, "partial")
+        for s in ("applications", "federated_credentials", "service_principals")
+    ],
     ("first-credential-on-app", "directory_audits", "failed"),
     ("credential-added", "directory_audits applications", "failed"),
     ("credential-by-lower-tier-actor", "directory_role_assignments", "partial"),
@@ -271,7 +352,7 @@ MISSING = [
     ("credential-on-microsoft-app", "service_principals", "failed"),
     ("expired-credential-left", "applications", "failed"),
     ("several-live-secrets", "applications", "failed"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("policy", "sources", "status"), MISSING)
