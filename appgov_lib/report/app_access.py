@@ -216,7 +216,7 @@ def grants_table(facts: Facts, rows: Sequence[Record]) -> Table:
             "let_in_by": Column("Let in by", "prose"),
         },
         GRANTS_SHOWN,
-        "None of high or medium privilege." if whole else "Unknown: grants were not read in full.",
+        "No grant of high or medium privilege." if whole else "Unknown: grants were not read in full.",
     )
 
 
