@@ -87,8 +87,11 @@ def test_sums_alone_say_the_same_as_single_requests(
 
 
 def test_the_findings_from_sums_alone_are_those_of_the_answer_key(both: duckdb.DuckDBPyConnection) -> None:
+    """Of the policies that stories are about; `different` compares the others with those from single requests."""
+    expected = {(policy, app_id) for policy, app_id in answer_key()["expected_findings"]}
+    told = {policy for policy, _ in expected}
     found = set(both.execute("SELECT DISTINCT policy_id, app_id FROM sums.findings").fetchall())
-    assert found == {tuple(pair) for pair in answer_key()["expected_findings"]}
+    assert {pair for pair in found if pair[0] in told} == expected
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ SELECT
         END,
         date_diff('day', CAST(idle_since AS DATE), CAST($as_of AS DATE)),
         CASE WHEN last_used_at IS NULL THEN ' days' ELSE ' days ago, while the app itself is in use' END,
-        ', and ', coalesce(concat('works until ', strftime(ends_at, '%Y-%m-%d')), 'has no end date'), '.'
+        ', and ', coalesce('works until ' || strftime(ends_at, '%Y-%m-%d'), 'has no end date'), '.'
     ) AS reason,
     json_object(
         'key_id', key_id, 'name', name, 'credential_type', credential_type, 'credential_origin', credential_origin,

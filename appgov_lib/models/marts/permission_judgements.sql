@@ -1,6 +1,5 @@
 -- grain: permission that somebody holds, or that would allow a call seen (resource app x permission x type)
 -- source: consent_grants, called_endpoints; reference/permission_levels.csv; reference/permission_families.csv
---
 -- A permission in our reviewed table has the level given there. For any other name the rules below decide, in this
 -- order; the reason says so:
 --   1. not Microsoft Graph: medium, or low for a delegated read; what an unlisted API gives away is not known here
@@ -10,8 +9,7 @@
 --   5. application, any other write to all objects: medium; read of directory or security data: medium; else low
 --   6. delegated, write or all content of others (.All, .Shared): medium; else low: it never exceeds its user
 WITH held AS (
-    SELECT resource_app_id, permission, permission_type
-    FROM consent_grants
+    SELECT resource_app_id, permission, permission_type FROM consent_grants
     UNION
     SELECT '00000003-0000-0000-c000-000000000000' AS resource_app_id, unnest(permissions), permission_type
     FROM called_endpoints
@@ -112,8 +110,5 @@ SELECT
     coalesce(j.is_scope_limited, false) AS is_scope_limited,
     j.may_be_limited_by
 FROM judged AS j
-LEFT JOIN ref_permission_levels AS r
-    ON r.resource_app_id = j.resource_app_id
-    AND r.permission = j.permission
-    AND r.permission_type = j.permission_type
+LEFT JOIN ref_permission_levels AS r USING (resource_app_id, permission, permission_type)
 ORDER BY j.resource_app_id, j.permission_type, j.permission
