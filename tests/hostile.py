@@ -34,6 +34,19 @@ TEXTS = {
     "stg_users": ["user_principal_name", "display_name"],
     "stg_directory_audits": ["activity", "actor_name"],
     "service_daily": ["service"],
+    "changes": ["display_name", "subject", "before", "after", "actor_name", "reason"],
+    "risky_grants": ["display_name", "consented_by_name", "reason"],
+    "consent_posture": ["value", "reason"],
+    "least_privilege": ["permission", "reason"],
+    "app_hygiene": ["subject", "detail", "reason"],
+    "app_risk_parts": ["why"],
+    "latest_incidents": ["display_name", "source"],
+    "stg_security_alerts": ["title", "status"],
+    "stg_incidents": ["display_name"],
+    "stg_oauth_app_info": ["app_status", "privilege_level", "verified_publisher_name"],
+    "data_usage_monthly": ["service"],
+    "data_usage_by_resource_type": ["resource_type"],
+    "secure_score_items": ["title"],
 }
 
 

@@ -81,7 +81,7 @@ def permission_notes(row: Record) -> str:
     if row.get("in_manifest") is False:
         said.append("not asked for in the registration")
     if row.get("microsoft_verdict_differs"):
-        says = {True: "in use", False: "not in use"}.get(row.get("microsoft_in_use"), formats.UNKNOWN)
+        says = "in use" if row.get("microsoft_in_use") else "not in use"
         said.append(f"Microsoft says {says} in the last 90 days")
     if row.get("unmatched_calls") and row["usage"] != "used":
         said.append(f"{formats.count(row['unmatched_calls'], 'call')} of the app match no known endpoint")
