@@ -235,11 +235,11 @@ def granted(**counts: int) -> list[dict[str, Any]]:
 
 def test_assignment(bench: Bench) -> None:
     cases: list[tuple[Any, ...]] = [
-        (False, {"application_count": 1}, "yes"),
+        (False, {"application_count": 1, "high_privilege_count": 1, "high_application_count": 1}, "no"),
         (False, {"delegated_count": 1, "high_privilege_count": 1}, "yes"),
         (False, {"delegated_count": 1}, "no"),
-        (True, {"application_count": 1}, "no"),
-        (None, {"application_count": 1}, "unknown"),
+        (True, {"delegated_count": 1, "high_privilege_count": 1}, "no"),
+        (None, {"delegated_count": 1, "high_privilege_count": 1}, "unknown"),
     ]
     found = each(
         bench,

@@ -1,6 +1,7 @@
 -- grain: service principal
 -- source: app_identity, app_grant_summary, app_access_summary, coverage
--- What an app may do, as the inventory says it: 0 and 'none' only where the lists were read to their end.
+-- What an app may do, as the inventory says it: 0 and 'none' only where the lists were read to their end, and no kind or
+-- level that an unread list could still raise.
 WITH readable AS (
     SELECT
         bool_and(status = 'complete') FILTER (source IN ('delegated_grants', 'app_role_assignments')) AS grants,
@@ -29,16 +30,18 @@ SELECT
     service_principal_id,
     CASE
         WHEN kinds_of_access > 1 THEN 'mixed'
+        WHEN grants_read IS NOT TRUE THEN NULL
         WHEN delegated_count > 0 THEN 'delegated'
         WHEN application_count > 0 THEN 'application'
         WHEN len(directory_roles) > 0 THEN 'entra_roles'
-        WHEN grants_read THEN 'none'
+        ELSE 'none'
     END AS permission_type,
     CASE
         WHEN has_admin_consent AND has_user_consent THEN 'mixed'
+        WHEN grants_read IS NOT TRUE THEN NULL
         WHEN has_admin_consent THEN 'admin'
         WHEN has_user_consent THEN 'user'
-        WHEN grants_read THEN 'none'
+        ELSE 'none'
     END AS consent_type,
     coalesce(consented_users, nothing) AS consented_users,
     coalesce(permission_count, nothing) AS permission_count,
@@ -52,9 +55,10 @@ SELECT
     coalesce(api_names, CASE WHEN grants_read THEN CAST([] AS VARCHAR[]) END) AS api_names,
     CASE
         WHEN high_privilege_count > 0 OR has_privileged_role THEN 'high'
+        WHEN grants_read IS NOT TRUE THEN NULL
         WHEN medium_privilege_count > 0 OR len(directory_roles) > 0 THEN 'medium'
         WHEN permission_count > 0 THEN 'low'
-        WHEN grants_read THEN 'none'
+        ELSE 'none'
     END AS privilege_level,
     coalesce(directory_roles, CASE WHEN roles_read THEN CAST([] AS VARCHAR[]) END) AS directory_roles
 FROM held

@@ -26,12 +26,12 @@ holders AS (
 
 SELECT service_principal_id AS object_id, 'assignment_not_required' AS check_id,
     CASE WHEN assignment_required IS NULL THEN 'unknown' ELSE 'yes' END AS verdict, '' AS subject,
-    CAST(application_count + high_delegated_count AS DOUBLE) AS measure, CAST(0 AS DOUBLE) AS weight,
-    'application permissions: ' || application_count || ', delegated of high privilege: ' || high_delegated_count
-        AS detail,
+    -- what an app may do by itself does not hang on who may sign in to it
+    CAST(high_delegated_count AS DOUBLE) AS measure, CAST(0 AS DOUBLE) AS weight,
+    'delegated permissions of high privilege: ' || high_delegated_count AS detail,
     CASE WHEN assignment_required IS NULL THEN 'whether users must be assigned is not known' END AS reason
 FROM holders
-WHERE assignment_required IS NOT TRUE AND application_count + high_delegated_count > 0
+WHERE assignment_required IS NOT TRUE AND high_delegated_count > 0
 UNION ALL
 SELECT service_principal_id, 'mixed_permission_kinds', 'yes', '', application_count + delegated_count, 0,
     'application permissions: ' || application_count || ', delegated: ' || delegated_count, NULL

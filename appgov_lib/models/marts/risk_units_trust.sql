@@ -90,8 +90,9 @@ parts AS (
             {'part_id': 'owner_none', 'units': CAST(is_ownerless AS BIGINT),
                 'why': CASE
                     WHEN owners = 0 THEN 'It has no owner.'
-                    ELSE 'None of its ' || owners || CASE owners WHEN 1 THEN ' owner' ELSE ' owners' END
-                        || ' can answer for it: guests ' || guests || ', the others disabled.'
+                    WHEN guests = owners THEN 'Only guests own it: ' || owners || '.'
+                    WHEN guests = 0 THEN 'Every account that owns it is disabled: ' || owners || '.'
+                    ELSE 'Its ' || owners || ' owners are ' || guests || ' guests and disabled accounts.'
                 END},
             {'part_id': 'reply_url_unsafe', 'units': len(unsafe), 'why': 'Tokens may go to ' || some_of(unsafe) || '.'},
             {'part_id': 'assignment_not_required',
