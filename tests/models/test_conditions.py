@@ -19,7 +19,8 @@ INVENTORY = """
     service_principal_id | app_id | display_name | is_in_scope BOOLEAN | registered_at TIMESTAMP \
 | created_at TIMESTAMP | risk_score INTEGER | certification | publisher_verified BOOLEAN | privilege_level \
 | permission_usage | other_api_access BOOLEAN | sensitivity_label_ids VARCHAR[] | services VARCHAR[] \
-| days_since_last_use BIGINT | last_used_at TIMESTAMP | app_origin | credential_unused_since TIMESTAMP | next_expiry_at TIMESTAMP \
+| days_since_last_use BIGINT | last_used_at TIMESTAMP | app_origin | credential_unused_since TIMESTAMP \
+| next_expiry_at TIMESTAMP \
 | expired_credential_count BIGINT
     s1 | a1 | One | true | 2026-11-10 | 2026-11-11 | 80 | - | false | high | some_unused | true | - | [Exchange] | 2 \
 | 2026-11-13 | external | 2026-10-16 | 2026-11-20 | 1
