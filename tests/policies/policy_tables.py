@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import datetime as dt
+import itertools
 import json
+import shutil
+import tempfile
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -94,6 +99,8 @@ TABLES = {
     "approved_baselines": """app_id VARCHAR, kind VARCHAR, value VARCHAR, approved_by VARCHAR, approved_on DATE,
         reason VARCHAR""",
 }
+
+_NUMBERS = itertools.count()
 
 # An app that no policy has anything against, and the parts it may hold.
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -207,23 +214,36 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def empty_warehouse() -> duckdb.DuckDBPyConnection:
-    """A connection with every table a policy or the plan reads, each empty but coverage, which is complete."""
+@cache
+def _template() -> Path:
+    """A file that holds the empty tables, made once a process: making them takes longer than most tests."""
     from state_tables import extend  # it builds on this module
 
-    con = duckdb.connect()
-    for name, columns in TABLES.items():
-        con.execute(f"CREATE TABLE {name} ({columns})")
-    extend(con)
-    for path in REFERENCE:
-        con.execute(
-            f"CREATE TABLE ref_{path.stem} AS FROM read_csv("
-            f"'{path}', header = true, all_varchar = true, delim = ',', quote = '\"')"
-        )
-    for policy in load_policies():
-        for source in (*policy.requires, *policy.requires_complete, *policy.requires_any):
-            if con.execute("SELECT count(*) FROM coverage WHERE source = ?", [source]).fetchone() == (0,):
-                add(con, "coverage", source=source)
+    folder = Path(tempfile.mkdtemp(prefix="policy-tables-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = folder / "empty.duckdb"
+    with duckdb.connect(str(path)) as con:
+        for name, columns in TABLES.items():
+            con.execute(f"CREATE TABLE {name} ({columns})")
+        extend(con)
+        for reference in REFERENCE:
+            con.execute(
+                f"CREATE OR REPLACE TABLE ref_{reference.stem} AS FROM read_csv("
+                f"'{reference}', header = true, all_varchar = true, delim = ',', quote = '\"')"
+            )
+        for policy in load_policies():
+            for source in (*policy.requires, *policy.requires_complete, *policy.requires_any):
+                if con.execute("SELECT count(*) FROM coverage WHERE source = ?", [source]).fetchone() == (0,):
+                    add(con, "coverage", source=source)
+    return path
+
+
+def empty_warehouse() -> duckdb.DuckDBPyConnection:
+    """A connection with every table a policy or the plan reads, each empty but coverage, which is complete."""
+    path = _template().with_name(f"{next(_NUMBERS)}.duckdb")
+    shutil.copyfile(_template(), path)
+    con = duckdb.connect(str(path))
+    path.unlink()  # the open file stays until the connection goes
     return con
 
 
