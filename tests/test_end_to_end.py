@@ -51,7 +51,8 @@ def test_every_planted_story_is_found(con: Any, key: dict[str, Any]) -> None:
 
 
 def test_every_benign_look_alike_stays_quiet(con: Any, key: dict[str, Any]) -> None:
-    pairs = found(con)
+    told = "SELECT DISTINCT policy_id, app_id FROM findings WHERE state <> 'resolved' AND severity <> 'info'"
+    pairs = set(con.execute(told).fetchall())
     noisy = [
         (quiet["story"], policy)
         for quiet in key["quiet"]

@@ -201,5 +201,6 @@ def test_public_rules_run_over_public_records(public_rules: list[Policy], tmp_pa
     assert {name: len(ids) for name, ids in found.items() if ids} == {
         "sigma-azure-aad-secops-ca-policy-removedby-bad-actor": 1,
         "sigma-azure-ad-sign-ins-from-unknown-devices": 85,
+        "sigma-azure-change-to-authentication-method": 1,
     }
     assert found["sigma-azure-aad-secops-ca-policy-removedby-bad-actor"] == ["IPCGraph_af23466234"]

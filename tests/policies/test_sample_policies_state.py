@@ -180,8 +180,9 @@ def busiest(calls: list[dict[str, Any]]) -> tuple[int, int]:
 
 def test_mail_is_sent_searched_and_ruled_as_ever(con: Any) -> None:
     sent, searched, ruled = set(), set(), set()
+    judged = others()
     for app, calls in sample_tenant.calls_by_app().items():
-        paths = [(call, call["RequestUri"].split("?")[0]) for call in calls if app in others()]
+        paths = [(call, call["RequestUri"].split("?")[0]) for call in calls if app in judged]
         now, before = busiest([call for call, path in paths if path.endswith("/sendMail")])
         if now >= max(200, 3 * before):
             sent.add(app)
