@@ -85,9 +85,9 @@ def build(settings: Settings, as_of: date, days: int = 7, progress: Progress | N
     models = load_models()
     with Build(settings, build_id, readable=readable_folders(settings)) as target:
         con = target.con
-        tables = make_models(con, settings, snapshots, ledger, models, as_of, days, tell)
+        standing = make_models(con, settings, snapshots, ledger, models, as_of, days, tell)
         tell("check_results")
-        results = _check(con, tables, snapshots, files)
+        results = _check(con, standing, snapshots, files)
         _write_run_info(con, settings, build_id, as_of, days, snapshots, own)
         target.seal()
         con = target.con
