@@ -25,14 +25,15 @@ class Column:
     """Text of the header cell."""
     kind: str = "text"
     """How values are written: text, prose (a wide column), words (a name of ours, without underscores), number,
-    bytes, measure (bytes or number, as the row's `metric` says), date, moment, list, yes_no, code or severity."""
+    bytes, share (0 to 1, written in percent), measure (bytes or number, as the row's `metric` says), date, moment,
+    list, yes_no, code or severity."""
     unit: str = ""
     """Unit shown behind the heading, where the heading does not say it."""
 
     @property
     def numeric(self) -> bool:
         """Whether cells are right-aligned."""
-        return self.kind in {"number", "bytes", "measure"}
+        return self.kind in {"number", "bytes", "share", "measure"}
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,12 @@ COLUMNS: Mapping[str, Column] = {
     "calls": Column("API calls", "number"),
     "calls_previous": Column("Calls, period before", "number"),
     "errors": Column("Errors", "number"),
+    "error_rate": Column("Errors by calls", "share"),
+    "throttled_rate": Column("Throttled by calls", "share"),
+    "calls_share": Column("Share of the app's calls", "share"),
+    "bytes_share": Column("Share of the app's data", "share"),
+    "dimension": Column("Kind", "words"),
+    "new_share": Column("Events with a new value", "share"),
     "sign_ins": Column("Sign-ins", "number"),
     "sign_ins_previous": Column("Sign-ins, period before", "number"),
     "failures": Column("Failed", "number"),
@@ -170,6 +177,8 @@ def cell(value: Any, kind: str = "text", href: str = "") -> Cell:
         return Cell(formats.number(value), sort=repr(value), href=href)
     if kind == "bytes":
         return Cell(formats.size(value), title=formats.exact_size(value), sort=repr(value), href=href)
+    if kind == "share":
+        return Cell(f"{value:.1%}", sort=repr(value), href=href)
     if kind == "date":
         return Cell(formats.day(value), title=formats.moment(value), sort=str(value), href=href)
     if kind == "moment":

@@ -28,6 +28,10 @@ MONTHS = [
     for month, days, read, amount in ((9, 30, 30, 4e6), (10, 31, 0, None), (11, 15, 11, 1e6))
     for service in ("Exchange", "Teams")
 ]
+HOURS = [
+    {"app_id": app, "weekday": weekday, "hour": hour, "calls": calls}
+    for app, weekday, hour, calls in (("a", 2, 9, 60), ("b", 2, 9, 20), ("a", 7, 3, 20), ("b", 6, 3, None))
+]
 
 
 def meta(figure: Any) -> dict[str, Any]:
@@ -68,6 +72,7 @@ def every_figure() -> dict[str, Any]:
         "usage_bars": charts.usage_bars(VERDICTS, "verdicts"),
         "monthly_bars": charts.monthly_bars(MONTHS, "service", "bytes", "months", "bytes"),
         "weekly_findings": charts.weekly_findings(weeks, "weeks"),
+        "week_hours": charts.week_hours(HOURS, "calls", "hours", "API calls"),
     }
 
 
@@ -81,6 +86,7 @@ EMPTY = {
     "usage_bars": lambda: charts.usage_bars([], "x"),
     "monthly_bars": lambda: charts.monthly_bars([], "service", "bytes", "x", "bytes"),
     "weekly_findings": lambda: charts.weekly_findings([], "x"),
+    "week_hours": lambda: charts.week_hours([], "calls", "x", "API calls"),
 }
 
 
@@ -313,3 +319,15 @@ def test_a_month_not_read_is_a_gap_and_one_read_in_part_says_so():
     said = meta(figure)
     assert said["rows"][1] == ["2026-10", "unknown", "unknown", "0 of 31"]
     assert said["caption"] == "November 2026 so far: 2.00 MB, 50% of it Exchange."
+
+
+def test_hours_of_the_week_say_what_falls_outside_the_office() -> None:
+    found = meta(charts.week_hours(HOURS, "calls", "hours", "API calls"))
+    # 80 of 100 on Tuesday at nine, 20 on Sunday at night; of Saturday nobody knows
+    assert found["caption"] == (
+        "80% of 100 API calls in four weeks came from Monday to Friday between 7:00 and 19:00 UTC; the busiest hour "
+        "began Tue 9:00."
+    )
+    assert [row for row in found["rows"] if row[2] != "none"] == [
+        ["Tue", "80 API calls", "9:00"], ["Sun", "20 API calls", "3:00"],
+    ]  # fmt: skip

@@ -8,6 +8,7 @@ marks. Days without data are gaps, never zero. No chart reads a database.
 from appgov_lib.charts.bars import privilege_bars, severity_strip, top_bars, usage_bars
 from appgov_lib.charts.daily import anomaly, daily_lines, service_bars
 from appgov_lib.charts.figure import label
+from appgov_lib.charts.hours import week_hours
 from appgov_lib.charts.monthly import monthly_bars
 from appgov_lib.charts.weeks import weekly_findings
 
@@ -21,5 +22,6 @@ __all__ = [
     "severity_strip",
     "top_bars",
     "usage_bars",
+    "week_hours",
     "weekly_findings",
 ]

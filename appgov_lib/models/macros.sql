@@ -99,3 +99,38 @@ CREATE OR REPLACE TEMP MACRO endpoint_key(endpoint) AS rtrim(
 -- The first three of a list of names in alphabetical order, and how many more there are.
 CREATE OR REPLACE TEMP MACRO some_of(names) AS array_to_string(list_sort(list_distinct(names))[1:3], ', ')
     || CASE WHEN len(list_distinct(names)) > 3 THEN ' and ' || (len(list_distinct(names)) - 3) || ' more' ELSE '' END;
+
+-- Endpoints of one kind: a collection and what is asked of one of its members. '/me/messages' and
+-- '/users/{id}/messages/{id}/attachments' are both '/users/{id}/messages'.
+CREATE OR REPLACE TEMP MACRO endpoint_family(endpoint) AS regexp_extract(
+    regexp_replace(endpoint, '^/me(/|$)', '/users/{id}\1', 'i'), '^/[^/({]+(/\{id\})?(/[^/({]+)?'
+);
+
+-- What kind of program calls: the browser behind "Mozilla", else the first word before a slash or a blank.
+CREATE OR REPLACE TEMP MACRO agent_family(user_agent) AS CASE
+    WHEN trim(user_agent) = '' THEN NULL
+    -- a browser names those it descends from too: the last descendant is looked for first
+    WHEN starts_with(user_agent, 'Mozilla/') THEN coalesce(
+        nullif(regexp_extract(user_agent, '(Edg|OPR|Teams|Firefox)[A-Za-z]*/', 1), ''),
+        nullif(regexp_extract(user_agent, '(Chrome|Trident|Safari)/', 1), ''),
+        'Mozilla'
+    )
+    ELSE regexp_extract(trim(user_agent), '^[^/\s]{1,60}')
+END;
+
+-- The block an address is in: /24 of IPv4, /48 of IPv6. Hosts of one office or provider share it.
+CREATE OR REPLACE TEMP MACRO address_block(address) AS CASE
+    WHEN contains(address, '.') AND NOT contains(address, ':')
+        THEN regexp_extract(address, '^(\d+\.\d+\.\d+)\.', 1) || '.0/24'
+    WHEN contains(address, ':')
+        THEN rtrim(regexp_extract(lower(address), '^[0-9a-f]{0,4}:[0-9a-f]{0,4}:[0-9a-f]{0,4}'), ':') || '::/48'
+END;
+
+-- How many messages or files an activity record is about. A mailbox that was synchronised says nothing of how many
+-- messages it was; every record of another kind is about one thing.
+CREATE OR REPLACE TEMP MACRO office_items(operation, listed, affected, counted, properties) AS CASE
+    WHEN len(listed) > 0 THEN len(listed)
+    WHEN len(affected) > 0 THEN len(affected)
+    WHEN operation <> 'MailItemsAccessed' THEN 1
+    WHEN NOT coalesce(contains(CAST(properties AS VARCHAR), 'Sync'), false) THEN TRY_CAST(counted AS BIGINT)
+END;

@@ -10,6 +10,7 @@ from typing import Any
 from appgov_lib import formats
 from appgov_lib.report import svg
 from appgov_lib.report.app_access import access_tables, window_lines
+from appgov_lib.report.app_activity import activity_tables
 from appgov_lib.report.app_state import microsoft_view, portal_links, state_tables
 from appgov_lib.report.facts import Facts
 from appgov_lib.report.summary import action_groups
@@ -59,7 +60,9 @@ def app_context(facts: Facts, service_principal_id: str) -> dict[str, Any]:
         "groups": action_groups(actions),
         "usage": facts.usage.get(app_id, {}),
         "histories": histories(facts, app_id),
-        "tables": access_tables(facts, service_principal_id, app_id) | state_tables(facts, service_principal_id, app),
+        "tables": access_tables(facts, service_principal_id, app_id)
+        | activity_tables(facts, app_id)
+        | state_tables(facts, service_principal_id, app),
         "sections": SECTIONS,
         "consent": consent_of(app),
         "windows": window_lines(facts.permissions.get(service_principal_id, [])),
@@ -160,5 +163,9 @@ def histories(facts: Facts, app_id: str) -> list[svg.History]:
         values = dict(facts.history.get((app_id, metric), []))
         if values and not (metric == "failures" and not any(values.values())):
             flagged = [formats.as_date(a["day"]) for a in facts.anomalies.get(app_id, []) if a["metric"] == metric]
-            shown.append(svg.history(name, values, facts.period, unit, [d for d in flagged if d]))
+            judged = (
+                (formats.as_date(b["day"]), b) for b in facts.details.bands.get(app_id, []) if b["metric"] == metric
+            )
+            band = {day: (b["lower"], b["upper"]) for day, b in judged if day and flagged}
+            shown.append(svg.history(name, values, facts.period, unit, [d for d in flagged if d], expected=band))
     return shown

@@ -26,7 +26,14 @@ class Details:
     microsoft: dict[str, Record] = field(default_factory=dict)
     """By app id: what app governance says of the app."""
     alerts: Grouped = field(default_factory=dict)
-    """By app id."""
+    """By app id, as all that follow."""
+    first_seen: Grouped = field(default_factory=dict)
+    """Values that are new or could not be judged."""
+    top_users: Grouped = field(default_factory=dict)
+    endpoints: Grouped = field(default_factory=dict)
+    items: Grouped = field(default_factory=dict)
+    bands: Grouped = field(default_factory=dict)
+    """Judged days of apps with an unusual day: metric, day, lower, upper."""
 
 
 def gather_details(ask: Callable[[str], list[Record]], ask_file: Callable[[str], list[Record]]) -> Details:
@@ -39,6 +46,11 @@ def gather_details(ask: Callable[[str], list[Record]], ask_file: Callable[[str],
         f"FROM app_risk_parts SEMI JOIN {OPEN} USING (service_principal_id) "
         "ORDER BY service_principal_id, dimension, known DESC, points DESC, part_id"
     )
+
+    def of_apps(rows: str, order: str) -> str:
+        """Return the query for rows by app id about apps with an open finding."""
+        return f"FROM (FROM {rows}) SEMI JOIN {OPEN} USING (app_id) ORDER BY app_id, {order}"
+
     return Details(
         least_privilege=grouped(ask(proposal), "service_principal_id"),
         moved=grouped(ask_file("app_moved"), "app_id"),
@@ -47,6 +59,15 @@ def gather_details(ask: Callable[[str], list[Record]], ask_file: Callable[[str],
         risk_parts=grouped(ask(parts), "service_principal_id"),
         microsoft=by_key(ask(f"FROM stg_oauth_app_info SEMI JOIN {OPEN} USING (app_id) ORDER BY app_id"), "app_id"),
         alerts=grouped(ask_file("app_alerts"), "app_id"),
+        first_seen=grouped(
+            ask(of_apps("app_first_seen WHERE novelty <> 'known'", "family, dimension, value")), "app_id"
+        ),
+        top_users=grouped(
+            ask(of_apps("app_top_users", "bytes_returned DESC NULLS LAST, calls DESC, user_id")), "app_id"
+        ),
+        endpoints=grouped(ask_file("app_endpoints"), "app_id"),
+        items=grouped(ask_file("app_items"), "app_id"),
+        bands=grouped(ask(of_apps("anomalies WHERE lower IS NOT NULL", "metric, day")), "app_id"),
     )
 
 

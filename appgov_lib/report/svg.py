@@ -151,13 +151,20 @@ def history(
     unit: str,
     flagged: Sequence[dt.date] = (),
     days: int = 56,
+    expected: Mapping[dt.date, tuple[float, float]] | None = None,
 ) -> History:
-    """Draw `days` days up to the as-of day, from the first known one; the period and flagged days stand out."""
+    """Draw `days` days up to the as-of day, from the first known one; the period and flagged days stand out.
+
+    `expected` holds the lowest and highest value expected on a day, drawn as a band behind the day's bar.
+    """
     span = Period(period.as_of, max(days, period.days)).dates
     first = min(values, default=None)
     shown = [d for d in span if first is not None and d >= min(first, period.start)]
     known = [values[d] for d in shown if d in values]
-    top = max(known, default=0.0) or 1.0
+    ranges = expected or {}
+    most = max(known, default=0.0)
+    # a wide range may not press the bars flat
+    top = max([most, *(min(upper, 1.5 * most) for _, upper in ranges.values())]) or 1.0
     step = HISTORY_WIDTH / max(len(shown), 1)
     bars = []
     for n, day in enumerate(shown):
@@ -168,6 +175,12 @@ def history(
         if value is None:
             bars.append(Bar("gap", x, TOP, width, BOTTOM - TOP, f"{day}: not known"))
             continue
+        if day in ranges:
+            lower, upper = (min(edge, top) for edge in ranges[day])
+            edges = f"{formats.measure(ranges[day][0], unit)} to {formats.measure(ranges[day][1], unit)}"
+            high = _y(upper, top)
+            bars.append(Bar("expected", round(n * step, 1), high, round(step, 1), round(_y(lower, top) - high, 1),
+                            f"{day}: expected {edges}"))  # fmt: skip
         kind = "bar flag" if day in flagged else "bar now" if day >= period.start else "bar"
         y = _y(value, top)
         bars.append(Bar(kind, x, y, width, round(BOTTOM - y, 1), f"{day}: {formats.measure(value, unit)}"))

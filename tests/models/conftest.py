@@ -13,7 +13,7 @@ import duckdb
 import pytest
 from tables import load_table
 
-from appgov_lib.store.models import Model, load_models, prepare, run_model
+from appgov_lib.store.models import MODELS_DIR, Model, load_models, prepare, run_model
 
 AS_OF = date(2026, 11, 15)
 
@@ -24,13 +24,30 @@ def _models() -> dict[str, Model]:
     return {model.name: model for model in load_models()}
 
 
+def _prepared() -> tuple[duckdb.DuckDBPyConnection, frozenset[str]]:
+    """A connection with macros and reference tables, and the names of its tables."""
+    con = duckdb.connect()
+    con.execute("SET TimeZone = 'UTC'")
+    prepare(con)
+    return con, _tables(con)
+
+
+_shared = cache(_prepared)
+"""The same, made once a process: loading the tables takes longer than most tests do."""
+
+
+def _tables(con: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    """Names of the tables there are, temporary ones too."""
+    return frozenset(row[0] for row in con.execute("SELECT table_name FROM duckdb_tables()").fetchall())
+
+
 class Bench:
     """An empty in-memory warehouse with macros and reference tables, and every model's SQL at hand."""
 
-    def __init__(self, folder: Path) -> None:
-        self.con = duckdb.connect()
-        self.con.execute("SET TimeZone = 'UTC'")
-        prepare(self.con)
+    def __init__(self, folder: Path, *, own: bool = False) -> None:
+        """`own` benches live beside others, so they do not share the connection."""
+        self.con, self._kept = _prepared() if own else _shared()
+        self.reference_changed = own
         self.models = _models()
         self._folder = folder
         self._files: dict[str, list[Path]] = {}
@@ -63,6 +80,7 @@ class Bench:
 
     def reference(self, name: str, text: str) -> None:
         """Replace a reference table."""
+        self.reference_changed = True
         load_table(self.con, f"ref_{name}", text)
 
     def raw(self, bucket: str, records: list[Any]) -> None:
@@ -82,6 +100,16 @@ class Bench:
         for name in names:
             run_model(self.con, self.models[name], {}, AS_OF, 7)
 
+    def close(self) -> None:
+        """Leave the shared connection as a new one would be."""
+        if self.reference_changed:
+            self.con.close()
+            _shared.cache_clear()
+            return
+        for name in _tables(self.con) - self._kept:
+            self.con.execute(f'DROP TABLE "{name}"')
+        self.con.execute((MODELS_DIR / "before.sql").read_text(encoding="utf-8"))
+
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """Rows of a query as dicts."""
         cursor = self.con.execute(sql)
@@ -94,4 +122,4 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     """A fresh bench."""
     made = Bench(tmp_path)
     yield made
-    made.con.close()
+    made.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,13 @@ def readers(source: str) -> list[str]:
     """Names of the tables that read the bucket of a source."""
     bucket = f"read_json(${load_sources()[source].bucket},"
     objects = f"read_ndjson_objects(${load_sources()[source].bucket},"
-    texts = {model.name: model.path.read_text(encoding="utf-8") for model in load_models()}
-    return [name for name, text in texts.items() if bucket in text or objects in text]
+    return [name for name, text in _texts().items() if bucket in text or objects in text]
+
+
+@cache
+def _texts() -> dict[str, str]:
+    """The SQL of every model by name, read once."""
+    return {model.name: model.path.read_text(encoding="utf-8") for model in load_models()}
 
 
 def made(bench: Bench, table: str) -> list[dict[str, Any]]:

@@ -16,9 +16,9 @@ from appgov_lib.store.models import REFERENCE_DIR
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """One bench for all: every table a check reads is made anew by each test."""
-    made = Bench(tmp_path_factory.mktemp("hygiene"))
+    made = Bench(tmp_path_factory.mktemp("hygiene"), own=True)
     yield made
-    made.con.close()
+    made.close()
 
 
 def checks() -> list[dict[str, str]]:

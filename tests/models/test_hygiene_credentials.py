@@ -13,9 +13,9 @@ from tidy import ON_PRINCIPAL, SECRET, TRUST, each, hygiene, verdict
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """One bench for all: every table a check reads is made anew by each test."""
-    made = Bench(tmp_path_factory.mktemp("credentials"))
+    made = Bench(tmp_path_factory.mktemp("credentials"), own=True)
     yield made
-    made.con.close()
+    made.close()
 
 
 def test_single_credentials(bench: Bench) -> None:

@@ -238,6 +238,7 @@ def test_microsofts_own_apps_and_managed_identities_have_an_impact_and_no_rank(b
 
 
 def test_a_weight_is_changed_without_touching_sql(bench: Bench) -> None:
+    bench.reference_changed = True
     bench.con.execute("UPDATE ref_risk_weights SET points = '7', cap = '9' WHERE part_id = 'application_medium'")
     two = permission("A", level="medium") + "\n" + permission("B", level="medium")
     assert points(score(bench, app_permissions=two)) == {"application_medium": 9}

@@ -45,13 +45,24 @@ sums AS (
     FROM stg_api_activity_sums
     WHERE app_id IS NOT NULL AND NOT is_batch_envelope
     GROUP BY ALL
+),
+
+counted AS (
+    SELECT r.*, 'requests' AS read_from
+    FROM requests AS r
+    SEMI JOIN (SELECT day FROM api_day_sources WHERE read_from = 'requests') AS d ON d.day = r.day
+    UNION ALL BY NAME
+    SELECT s.*, 'sums' AS read_from
+    FROM sums AS s
+    SEMI JOIN (SELECT day FROM api_day_sources WHERE read_from = 'sums') AS d ON d.day = s.day
+),
+
+families AS (
+    SELECT endpoint, endpoint_family(endpoint) AS endpoint_family
+    FROM (SELECT DISTINCT endpoint FROM counted WHERE endpoint IS NOT NULL)
 )
 
-SELECT r.*, 'requests' AS read_from
-FROM requests AS r
-SEMI JOIN (SELECT day FROM api_day_sources WHERE read_from = 'requests') AS d ON d.day = r.day
-UNION ALL BY NAME
-SELECT s.*, 'sums' AS read_from
-FROM sums AS s
-SEMI JOIN (SELECT day FROM api_day_sources WHERE read_from = 'sums') AS d ON d.day = s.day
-ORDER BY app_id, day, endpoint, method, status, is_app_only
+SELECT c.*, f.endpoint_family
+FROM counted AS c
+LEFT JOIN families AS f ON f.endpoint = c.endpoint
+ORDER BY c.app_id, c.day, c.endpoint, c.method, c.status, c.is_app_only

@@ -55,6 +55,10 @@ usage AS (
         coalesce(nullif(t.calls, 0), CASE WHEN v.calls_now THEN 0 END) AS calls,
         coalesce(nullif(t.calls_previous, 0), CASE WHEN v.calls_before THEN 0 END) AS calls_previous,
         coalesce(nullif(t.errors, 0), CASE WHEN v.calls_now THEN 0 END) AS errors,
+        coalesce(nullif(t.throttled, 0), CASE WHEN v.calls_now THEN 0 END) AS throttled,
+        -- shares of all calls; an app without a call has none
+        round(t.errors / nullif(t.calls, 0), 4) AS error_rate,
+        round(t.throttled / nullif(t.calls, 0), 4) AS throttled_rate,
         CASE WHEN v.calls_now AND coalesce(t.calls, 0) = 0 THEN 0 ELSE t.bytes_returned END AS bytes_returned,
         CASE WHEN v.calls_before AND coalesce(t.calls_previous, 0) = 0 THEN 0 ELSE t.bytes_previous END
             AS bytes_previous,

@@ -17,7 +17,9 @@ WITH typed AS (
             "Folders": "JSON",
             "AffectedItems": "JSON",
             "FileSizeBytes": "VARCHAR",
-            "SizeInBytes": "VARCHAR"
+            "SizeInBytes": "VARCHAR",
+            "OperationCount": "VARCHAR",
+            "OperationProperties": "JSON"
         }') AS data
     FROM stg_audit_records
     WHERE log = 'office_activity'
@@ -75,6 +77,7 @@ SELECT
         CASE WHEN TRY_CAST(data."FileSizeBytes" AS BIGINT) >= 0 THEN TRY_CAST(data."FileSizeBytes" AS BIGINT) END,
         CASE WHEN TRY_CAST(data."SizeInBytes" AS BIGINT) >= 0 THEN TRY_CAST(data."SizeInBytes" AS BIGINT) END
     ) AS bytes,
+    office_items(operation, message_sizes, affected_sizes, data."OperationCount", data."OperationProperties") AS items,
     'audit_query' AS shape,
     copies AS received
 FROM records

@@ -41,7 +41,9 @@ WITH records AS (
         "OfficeObjectId": 'VARCHAR',
         "Item": 'VARCHAR',
         "Folders": 'VARCHAR',
-        "AffectedItems": 'VARCHAR'
+        "AffectedItems": 'VARCHAR',
+        "OperationCount": 'VARCHAR',
+        "OperationProperties": 'VARCHAR'
     })
 )
 
@@ -85,5 +87,7 @@ SELECT
         CASE WHEN item_size >= 0 THEN item_size END,
         TRY_CAST(list_sum(list_filter(affected_sizes, lambda n: n >= 0)) AS BIGINT)
     ) AS bytes,
+    office_items(filled(rtrim(trim("Operation"), '.')), message_sizes, affected_sizes, "OperationCount",
+        "OperationProperties") AS items,
     'log_analytics' AS shape
 FROM records

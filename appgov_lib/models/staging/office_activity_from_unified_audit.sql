@@ -35,7 +35,9 @@ WITH records AS (
         "Folders": 'JSON',
         "AffectedItems": 'JSON',
         "FileSizeBytes": 'VARCHAR',
-        "SizeInBytes": 'VARCHAR'
+        "SizeInBytes": 'VARCHAR',
+        "OperationCount": 'VARCHAR',
+        "OperationProperties": 'JSON'
     })
 )
 
@@ -76,5 +78,7 @@ SELECT
         CASE WHEN TRY_CAST("FileSizeBytes" AS BIGINT) >= 0 THEN TRY_CAST("FileSizeBytes" AS BIGINT) END,
         CASE WHEN TRY_CAST("SizeInBytes" AS BIGINT) >= 0 THEN TRY_CAST("SizeInBytes" AS BIGINT) END
     ) AS bytes,
+    office_items(filled(rtrim(trim("Operation"), '.')), message_sizes, affected_sizes, "OperationCount",
+        "OperationProperties") AS items,
     'unified_audit' AS shape
 FROM records
