@@ -73,7 +73,7 @@ def test_the_folder_is_private_and_complete(demo_report):
         assert path.stat().st_mode & 0o077 == 0, path
     run = json.loads((demo_report / "run.json").read_text())
     assert {n["name"]: n["error"] for n in run["notebooks"]} == {n["name"]: None for n in run["notebooks"]}
-    assert len(run["notebooks"]) == 8
+    assert len(run["notebooks"]) == 10
     assert run["parameters"] == {"tenant": "sample", "as_of": "2026-11-15", "days": 7}
     assert set(run["counts"]["open_findings"]) == set(theme.SEVERITIES)
     assert (demo_report / "index.html").stat().st_size < 1_500_000

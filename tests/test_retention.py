@@ -28,7 +28,7 @@ FIRST = datetime(2026, 7, 6)
 WEEKS = 20
 RAW = {
     "stg_sign_ins", "stg_api_activity", "stg_api_activity_sums", "api_calls_daily", "api_day_sources", "check_results",
-    "run_info", "coverage", "snapshots",
+    "run_info", "coverage", "snapshots", "data_transfer_daily", "app_first_seen",
 }  # fmt: skip
 """Tables that may differ: raw rows, and what is said about them."""
 

@@ -1,5 +1,5 @@
 -- grain: app x dimension x value (network, address block, country, user agent, endpoint family, resource, credential)
--- source: first_seen_values, covered_days
+-- source: first_seen_values, covered_days, kept_until
 -- New is said of a value first shown in the period by an app that was seen at least 14 days before the period, in a log
 -- that covers 14 days before it, and only where the app showed at most 20 values before: of an app that roams, or in a
 -- log that begins, everything is new. The look-back is 90 days.
@@ -42,8 +42,10 @@ look_back AS (
         count(DISTINCT c.day) AS days
     FROM covered_days AS c
     CROSS JOIN bounds AS b
+    -- of pruned days no single row is left to look back at
+    LEFT JOIN kept_until AS k ON k.family = CASE WHEN c.source LIKE 'sign_ins%' THEN 'sign_ins' ELSE c.source END
     WHERE (c.source LIKE 'sign_ins%' OR c.source = 'api_activity')
-        AND c.day >= b.first_day - 90 AND c.day < b.first_day
+        AND c.day >= greatest(b.first_day - 90, coalesce(k.raw_from, b.first_day - 90)) AND c.day < b.first_day
     GROUP BY ALL
 )
 
