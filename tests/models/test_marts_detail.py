@@ -265,3 +265,50 @@ def test_a_log_that_begins_and_an_app_that_roams_show_nothing_new(bench: Bench) 
     roaming = first_seen(bench, roams=True)
     assert roaming["a network AS64501"] == ("unknown", "the app showed 22 values before: it roams")
     assert roaming["a country FR"][0] == "new"
+
+
+def test_events_of_an_app_come_from_every_log(bench: Bench) -> None:
+    bench.table(
+        "changes",
+        "change_id | app_id | changed_at TIMESTAMP | kind | change | subject | actor_id | actor_name | display_name "
+        "| source\n"
+        "c1 | a | 2026-11-10 09:00:00 | credential | added | secret k1 | u1 | Ada | A | both\n"
+        "c2 | gone | 2026-11-11 00:00:00 | app | removed | enterprise application | - | - | Old | snapshot\n"
+        "c3 | - | 2026-11-11 00:00:00 | setting | changed | users may consent | - | - | - | snapshot",
+    )
+    bench.table(
+        "app_first_seen",
+        """
+        app_id | family | dimension | value | novelty | first_seen DATE | first_seen_at TIMESTAMP
+        a | api_activity | address_block | 192.0.2.0/24 | new | 2026-11-11 | 2026-11-11 02:00:00
+        a | api_activity | endpoint_family | /users | new | 2026-11-11 | 2026-11-11 00:00:00
+        a | sign_ins | country | DE | known | 2026-11-11 | 2026-11-11 02:00:00
+        """,
+    )
+    bench.table("stg_service_principals", "app_id | service_principal_id | display_name\na | sp1 | A\nb | sp2 | B")
+    bench.table(
+        "stg_directory_audits",
+        """
+        activity_at TIMESTAMP | activity | actor_id | actor_type | actor_name | result
+        2026-11-12 10:00:00 | Add member to role | sp2 | service_principal | B | success
+        2026-11-12 09:00:00 | Add member to role | sp2 | service_principal | B | success
+        2026-11-12 09:00:00 | Update user | sp2 | service_principal | B | failure
+        2026-11-12 09:00:00 | Update user | u1 | user | Ada | success
+        2026-11-16 00:00:00 | Update user | sp2 | service_principal | B | success
+        """,
+    )
+    bench.table("stg_sign_ins", SIGN_INS + "a | 2026-11-12 08:00:00 | u | - | - | - | - | - | -\n"
+                "a | 2026-11-12 07:00:00 | u | - | - | - | - | - | -\n"
+                "b | 2026-11-12 | u | - | - | - | - | - | -")  # fmt: skip
+    bench.table("api_calls_daily", "app_id | first_called_at TIMESTAMP\na | 2026-11-13 05:00:00")
+    found = [(r["app_id"], str(r["happened_at"])[5:16], r["event"], r["detail"], r["is_dated"])
+             for r in bench.run("app_events")]  # fmt: skip
+    assert found == [
+        ("a", "11-10 09:00", "credential added", "secret k1", True),
+        ("a", "11-11 00:00", "new endpoint family", "/users", False),  # read as sums: the day is all that is known
+        ("a", "11-11 02:00", "new address block", "192.0.2.0/24", True),
+        ("a", "11-12 07:00", "used", "", True),  # the first of the day; b was used too, but nothing was done to it
+        ("a", "11-13 05:00", "used", "", True),
+        ("b", "11-12 09:00", "acted", "Add member to role", True),
+        ("gone", "11-11 00:00", "app removed", "enterprise application", False),
+    ]
