@@ -134,3 +134,8 @@ CREATE OR REPLACE TEMP MACRO office_items(operation, listed, affected, counted, 
     WHEN operation <> 'MailItemsAccessed' THEN 1
     WHEN NOT coalesce(contains(CAST(properties AS VARCHAR), 'Sync'), false) THEN TRY_CAST(counted AS BIGINT)
 END;
+
+-- The risk of a sign-in: what was seen at once, else what was learned later. 'none' at once does not outweigh the later.
+CREATE OR REPLACE TEMP MACRO risk_of(at_once, later) AS coalesce(
+    CASE WHEN filled(at_once) NOT IN ('none', 'hidden') THEN at_once END, filled(later), filled(at_once)
+);

@@ -40,8 +40,12 @@ TABLES = {
     "stg_directory_role_assignments": """assignment_id VARCHAR, principal_id VARCHAR, role_definition_id VARCHAR,
         role_name VARCHAR, is_privileged BOOLEAN, scope VARCHAR""",
     "stg_directory_audits": """audit_id VARCHAR, activity_at TIMESTAMP, activity VARCHAR, result VARCHAR,
-        actor_id VARCHAR, actor_name VARCHAR, target_ids VARCHAR[], target_name VARCHAR, targets JSON""",
-    "stg_sign_ins": "sign_in_id VARCHAR, created_at TIMESTAMP, app_id VARCHAR, app_name VARCHAR, user_id VARCHAR",
+        actor_id VARCHAR, actor_name VARCHAR, target_ids VARCHAR[], target_name VARCHAR, targets JSON,
+        result_reason VARCHAR""",
+    "stg_sign_ins": """sign_in_id VARCHAR, created_at TIMESTAMP, app_id VARCHAR, app_name VARCHAR, user_id VARCHAR,
+        user_principal_name VARCHAR, service_principal_id VARCHAR, service_principal_name VARCHAR,
+        sign_in_type VARCHAR, error_code INTEGER, risk_level VARCHAR, risk_state VARCHAR, user_agent VARCHAR,
+        ip_address VARCHAR""",
     "stg_api_activity": """app_id VARCHAR, called_at TIMESTAMP, method VARCHAR, uri VARCHAR, endpoint VARCHAR,
         resource_type VARCHAR, is_batch_envelope BOOLEAN""",
     "api_calls_daily": """app_id VARCHAR, day DATE, service VARCHAR, endpoint VARCHAR, method VARCHAR, status INTEGER,
@@ -77,6 +81,7 @@ REFERENCES = (
     "privileged_roles",
     "reclaimable_hosts",
     "takeover_permissions",
+    "tool_user_agents",
 )
 
 

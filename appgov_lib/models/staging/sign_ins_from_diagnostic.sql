@@ -41,7 +41,7 @@ SELECT
     nullif(filled(properties."clientCredentialType"), 'none') AS credential_type,
     guid(coalesce(properties."correlationId", "correlationId")) AS correlation_id,
     filled(properties."uniqueTokenIdentifier") AS token_id,
-    filled(coalesce(properties."riskLevelDuringSignIn", properties."riskLevelAggregated")) AS risk_level,
+    risk_of(properties."riskLevelDuringSignIn", properties."riskLevelAggregated") AS risk_level,
     filled(properties."riskState") AS risk_state,
     filled(properties."authenticationRequirement") AS authentication_requirement,
     filled(properties."authenticationProtocol") AS authentication_protocol,

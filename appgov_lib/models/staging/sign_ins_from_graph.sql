@@ -35,7 +35,7 @@ SELECT
     nullif(filled("clientCredentialType"), 'none') AS credential_type,
     guid("correlationId") AS correlation_id,
     filled("uniqueTokenIdentifier") AS token_id,
-    filled(coalesce("riskLevelDuringSignIn", "riskLevelAggregated")) AS risk_level,
+    risk_of("riskLevelDuringSignIn", "riskLevelAggregated") AS risk_level,
     filled("riskState") AS risk_state,
     filled("authenticationRequirement") AS authentication_requirement,
     filled("authenticationProtocol") AS authentication_protocol,

@@ -106,7 +106,7 @@ SELECT
     nullif(filled("ClientCredentialType"), 'none') AS credential_type,
     guid("CorrelationId") AS correlation_id,
     filled("UniqueTokenIdentifier") AS token_id,
-    filled(coalesce(filled("RiskLevelDuringSignIn"), "RiskLevelAggregated")) AS risk_level,
+    risk_of("RiskLevelDuringSignIn", "RiskLevelAggregated") AS risk_level,
     filled("RiskState") AS risk_state,
     filled("AuthenticationRequirement") AS authentication_requirement,
     filled("AuthenticationProtocol") AS authentication_protocol,
