@@ -17,6 +17,7 @@ import pytest
 from importing import SHARED, Desk
 
 from appgov_lib.store.build import build
+from appgov_lib.store.models import REFERENCE_DIR
 
 REALDATA = SHARED / "realdata"
 pytestmark = pytest.mark.skipif(
@@ -141,7 +142,7 @@ def test_no_innocent_line_raises_anything_above_info(found: list[Finding]) -> No
     assert [(key(line), f["reason"]) for line in judged for f in serious if names(f, line)] == []
 
 
-# A low risk by itself is how Microsoft marks ordinary sign-ins of managed identities, other lines of the same file list.
+# A low risk by itself is how Microsoft marks ordinary sign-ins of managed identities: lines that are to raise nothing.
 @pytest.mark.parametrize(("number", "policy"), [(1, "credential-refused"), (2, "app-sign-in-at-risk")])
 def test_a_sign_in_of_an_app_at_risk_is_found(tmp_path: Path, number: int, policy: str) -> None:
     (line,) = [line for line in lines("yes") if key(line) == (AT_RISK, f"tests[{number}]")]
@@ -151,6 +152,18 @@ def test_a_sign_in_of_an_app_at_risk_is_found(tmp_path: Path, number: int, polic
     desk.take(desk.file("risk.json", json.dumps(records[number]["log"])))
     hits = [finding for finding in findings(desk) if finding["policy_id"] == policy]
     assert [names(hit, line) and timed(hit, line) for hit in hits] == [True]
+
+
+def test_permissions_that_others_call_risky_are_none_of_low_privilege() -> None:
+    text = (REFERENCE_DIR / "permission_levels.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(text.splitlines())
+    graph = "00000003-0000-0000-c000-000000000000"
+    levels = {row["permission"]: row["level"] for row in rows
+              if row["resource_app_id"] == graph and row["permission_type"] == "application"}  # fmt: skip
+    risky = [name for line in lines("yes") if line["file"].startswith("scubagear/")
+             for name in line["finding"].split("consented: ")[1].split(", ")]  # fmt: skip
+    assert len(risky) == 5
+    assert {name: levels.get(name) for name in risky if levels.get(name) not in ("medium", "high")} == {}
 
 
 def test_every_line_is_accounted_for() -> None:
