@@ -1,0 +1,165 @@
+"""How much each series varies by itself, on a scale on which counts of any size vary alike.
+
+Numbers are compared through the variance-stabilising transform of over-dispersed counts with variance m + a m^2,
+2 / sqrt(a) * asinh(sqrt(a (x + 3/8))) (Anscombe 1948): a square root where Poisson noise rules, a logarithm where the
+app's own does. Bytes have only the second part. Its upper tail is heavier than the negative binomial's, so its
+p-values are on the careful side.
+
+The scale of what is left is the larger of the MAD (Rousseeuw and Croux 1993) and of what the third-largest earlier
+deviation to that side says, so that a series that bursts by itself is judged by its own bursts, up and down apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from appgov_lib.anomalies.baseline import Baseline, median
+from appgov_lib.anomalies.grid import WEEK, Bools, Floats, Grid
+
+COUNT_FLOOR, BYTES_FLOOR = 0.01, 0.06  # least over-dispersion: counts vary by a tenth, bytes by a quarter
+MOST = 9.0
+BYTES_OFFSET = 50_000.0  # sizes of a few messages are all alike
+LIMIT = 60.0  # a score beyond it says no more
+TAIL_SHARE = 0.025
+FAR = 4.0
+MONTH = (27, 28, 29, 30, 31, 32, 35, 58, 59, 60, 61, 62, 63)  # days between runs of a monthly job, one or two months
+MONTHLY_TIMES, MONTHLY_DAYS = 3.0, 2
+RECENT_WEEKS = 2
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Deviations of every day and their scale."""
+
+    score: Floats
+    """[series, age], stabilised deviation from the expectation; NaN where unknown"""
+    dispersion: Floats
+    """[series], a of the variance m + a m^2"""
+    up: Floats
+    """[series], scale of `score` for rises"""
+    down: Floats
+    """[series], the same for falls"""
+    wander: Floats
+    """[series], log units, by which a week's level misses its forecast"""
+    past: Floats
+    """[series, age], scores of history without common days and without a monthly job's runs"""
+    monthly: Bools
+    """[series, age], a far day that has a partner about a month before or after it"""
+
+
+def stabilised(value: Floats, dispersion: Floats, is_bytes: Bools) -> Floats:
+    """The transform of `value` [series, ...]."""
+    a = np.sqrt(dispersion)[:, None]
+    root = np.sqrt(value + np.where(is_bytes, BYTES_OFFSET, 0.375)[:, None])
+    return np.asarray(2.0 / a * np.arcsinh(a * root))
+
+
+def restored(score: Floats, dispersion: Floats, is_bytes: Bools) -> Floats:
+    """The value whose transform is `score`, at least 0."""
+    a = np.sqrt(dispersion)[:, None]
+    root = np.sinh(np.clip(a * score / 2.0, 0.0, 300.0)) / a
+    return np.maximum(root**2 - np.where(is_bytes, BYTES_OFFSET, 0.375)[:, None], 0.0)
+
+
+def dispersion(grid: Grid, expected: Floats, base: Baseline) -> Floats:
+    """Over-dispersion a [series] from the median size of history's deviations."""
+    history = np.where(grid.is_test | (expected < 1), np.nan, grid.values)
+    gap = median(np.abs(history - expected) / np.sqrt(expected + 1))
+    # As many levels and weekdays were fitted as there are; what is left over is smaller than the noise.
+    weeks = np.maximum(np.isfinite(base.level).sum(axis=1), 3)
+    gap = 1.4826 * gap * np.sqrt(WEEK * weeks / ((weeks - 1) * (WEEK - 1)))
+    size = median(np.where(np.isfinite(history), expected, np.nan))
+    found = (gap**2 - np.where(grid.is_bytes, 0.0, 1.0)) / np.maximum(size, 1.0)
+    return np.clip(np.nan_to_num(found), np.where(grid.is_bytes, BYTES_FLOOR, COUNT_FLOOR), MOST)
+
+
+def scores(grid: Grid, expected: Floats, spread: Floats) -> Floats:
+    """Stabilised deviation of every day from its expectation [series, age]."""
+    gap = stabilised(grid.values, spread, grid.is_bytes) - stabilised(expected, spread, grid.is_bytes)
+    return np.clip(gap, -LIMIT, LIMIT)
+
+
+def measure(grid: Grid, base: Baseline, score: Floats, spread: Floats, common: Bools) -> Noise:
+    """Scales of all series, `common` [series, age] days left out."""
+    monthly = _monthly(grid, score, common)
+    past = np.where(grid.is_test | common | monthly, np.nan, score)
+    weeks = np.maximum(np.isfinite(base.level).sum(axis=1), 3)
+    lost = np.sqrt(WEEK * weeks / ((weeks - 1) * (WEEK - 1)))
+    middle = 1.4826 * median(np.abs(past)) * lost
+    start = (grid.first_week + RECENT_WEEKS) * WEEK  # a slow theft must not widen the yardstick that measures it
+    recent_weekend = (np.arange(past.shape[1]) < start) & np.tile(grid.is_weekend, past.shape[1] // WEEK)
+    ordered = np.sort(np.where(recent_weekend, np.nan, past), axis=1)
+    count = np.isfinite(ordered).sum(axis=1)
+    rank = np.maximum(np.ceil(TAIL_SHARE * count), 2)
+    usual = special.ndtri(1 - (rank - 0.5) / np.maximum(count, 4))
+    row, last = np.arange(len(past)), np.maximum(count - 1, 0)
+    place = rank.astype(np.int64)
+    high = ordered[row, np.maximum(last - place + 1, 0)] * lost / usual
+    low = -ordered[row, np.minimum(place - 1, last)] * lost / usual
+    least = np.fmax(np.nan_to_num(middle), 1.0)
+    up, down = np.fmax(least, np.nan_to_num(high)), np.fmax(least, np.nan_to_num(low))
+    return Noise(score, spread, up, down, _wander(grid, base), past, monthly)
+
+
+def _monthly(grid: Grid, score: Floats, common: Bools) -> Bools:
+    """Far days with another far one about a month away, in series that have few of them."""
+    far = (np.abs(score) > FAR) & ~common
+    days = np.isfinite(score).sum(axis=1)
+    few = far[:, ~grid.is_test].sum(axis=1) <= 0.035 * days + 1
+    rows = np.flatnonzero(far.any(axis=1) & few)
+    near = np.zeros_like(far[rows])
+    for lag in MONTH:
+        if lag < far.shape[1]:
+            near[:, :-lag] |= far[rows, lag:]
+            near[:, lag:] |= far[rows, :-lag]
+    monthly = np.zeros_like(far)
+    monthly[rows] = far[rows] & near
+    return monthly
+
+
+def month_before(grid: Grid, noise: Noise, common: Bools) -> Bools:
+    """Whether a judged day [series, judged] is, or may be, the run of a monthly job.
+
+    It is one if it repeats a far day of one or two months before in about its size. It may be one if nobody recorded
+    the days on which such a run would have been. A job has one or two such days a week; where more of the judged days
+    are about as far out, none is excused.
+    """
+    ages, length = grid.test_ages, grid.values.shape[1]
+    excused = np.zeros((len(grid.values), len(ages)), dtype=bool)
+    here = noise.score[:, ages]
+    rows = np.flatnonzero((np.abs(here) > FAR).any(axis=1))
+    unknown = np.isnan(grid.values[rows]) | common[rows]
+    unknown = np.concatenate([unknown, np.ones((len(rows), 2 * MONTH[-1]), dtype=bool)], axis=1)
+    for column, age in enumerate(ages):
+        now, value = noise.score[rows, age][:, None], grid.values[rows, age][:, None]
+        alone = (np.abs(here[rows]) >= 0.5 * np.abs(now)).sum(axis=1) <= MONTHLY_DAYS
+        lags = [age + lag for lag in MONTH if age + lag < length]
+        then, before = noise.score[np.ix_(rows, lags)], grid.values[np.ix_(rows, lags)]
+        alike = (value <= MONTHLY_TIMES * before + 10) & (before <= MONTHLY_TIMES * value + 10)
+        same = ((np.abs(then) > FAR) & (now * then > 0) & alike).any(axis=1)
+        day = grid.last_day - age
+        month = int((day - (day.astype("datetime64[M]") - 1 + (day - day.astype("datetime64[M]")))).astype(np.int64))
+        may = np.zeros(len(rows), dtype=bool)
+        for lag in (28, 30, month) if age + 28 < length else ():
+            may |= unknown[:, age + lag] & unknown[:, age + 2 * lag] & unknown[:, age + 2 * lag - 1]
+        excused[rows, column] = (np.abs(now[:, 0]) > FAR) & alone & (same | may)
+    return excused
+
+
+def _wander(grid: Grid, base: Baseline) -> Floats:
+    """Robust size of forecast errors [series]: the series' own, drawn towards what is usual for its metric kind."""
+    start = grid.first_week + 2  # an attack that has gone on for two weeks is no wander
+    missed = base.missed[:, start:]
+    count = np.isfinite(missed).sum(axis=1)
+    own = np.nan_to_num(1.4826 * median(np.abs(missed)))
+    result = np.empty(len(own))
+    for is_bytes in (False, True):
+        same = grid.is_bytes == is_bytes
+        enough = same & (count >= 4) & ~base.idle.all(axis=1)
+        usual = max(float(np.median(own[enough])), 0.08) if enough.sum() >= 20 else 0.15
+        mixed = (count * own**2 + 4 * usual**2) / (count + 4)
+        result[same] = np.sqrt(mixed[same])
+    return result
