@@ -28,8 +28,9 @@ MIN_WEEK_DAYS = 4
 JOINS = 0.5  # score from which a day takes part in the rise or fall of its week
 RECENT_WEEKS = 2
 REPEATS = 0.8
-RUNS = 28.0  # runs of days in a week: what a search for the longest silence has to pay
-FREEDOM = (3.0, 30.0)
+ZERO_PRIOR = 0.1  # days without anything that a history without any is taken to hold
+BURST, TAIL_POWER = 4.5, 4.0
+FREEDOM = (3.0, 60.0)
 TESTS = ("steady", "off_hours", "silence", "ramp")
 
 
@@ -69,9 +70,9 @@ def judge(grid: Grid, base: Baseline, noise: Noise, common: Common, expected: Fl
     side = np.where(raw >= 0, noise.up[:, None], noise.down[:, None])
     scale = np.sqrt(side**2 * (1 + 1.57 / points) + drift**2)
     score = raw / scale
-    freedom = np.clip(0.37 * base.days, *FREEDOM)[:, None]
+    freedom = np.clip(0.74 * base.days, *FREEDOM)[:, None]
     p_day = two_sided(score, freedom)
-    p_day = np.where(shared | excused, 1.0, np.maximum(p_day, _seen_before(grid, noise, raw)))
+    p_day = np.where(shared | excused, 1.0, np.fmax(p_day, np.fmax(_seen_before(grid, noise, raw), _own_tail(base, noise, raw))))
     reach = special.stdtrit(freedom, 1 - RANGE_TAIL)
     middle = stabilised(mean, noise.dispersion, grid.is_bytes)
     widths = [np.sqrt(one[:, None] ** 2 * (1 + 1.57 / points) + drift**2) for one in (noise.down, noise.up)]
@@ -122,6 +123,17 @@ def _seen_before(grid: Grid, noise: Noise, raw: Floats) -> Floats:
     return result
 
 
+def _own_tail(base: Baseline, noise: Noise, raw: Floats) -> Floats:
+    """Tail of a series that has burst before: a power law from its largest earlier day (0 where that was no burst).
+
+    One day in n was as far out as that; one in n times the ratio to the power `TAIL_POWER` goes as far as this day.
+    """
+    largest = np.where(raw >= 0, noise.highest[:, None], noise.lowest[:, None])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        beyond = np.minimum(largest / np.abs(raw), 1.0) ** TAIL_POWER / np.maximum(base.days, 1)[:, None]
+    return np.where(largest > BURST, beyond, 0.0)
+
+
 def _together(
     grid: Grid,
     base: Baseline,
@@ -146,7 +158,7 @@ def _together(
     loose = np.where(which, drift, 0.0).sum(axis=1) / np.maximum(days, 1) / side
     level = 1.57 / np.maximum(base.days, 1) * WEEK  # the forecast rests on some days itself
     scale = np.sqrt((1 + level) / np.maximum(days, 1) + loose**2)
-    p = two_sided(mean / scale, np.clip(0.37 * base.days, *FREEDOM))
+    p = two_sided(mean / scale, np.clip(0.74 * base.days, *FREEDOM))
     up = mean >= 0
     observed, usual = (np.where(which, values, 0.0).sum(axis=1) for values in (judged.observed, judged.expected))
     least = np.where(grid.is_bytes, MIN_BYTES, MIN_COUNT) * WEEK_DAYS * part
@@ -184,7 +196,7 @@ def _quiet_weekend(grid: Grid, base: Baseline) -> Bools:
 def _silence(
     grid: Grid, base: Baseline, noise: Noise, judged: Judgement, expected: Floats
 ) -> tuple[Floats, Bools]:
-    """p-value of the judged days without anything [series]: how likely so many zeros are, times the runs searched.
+    """p-value of the judged days without anything [series]: how likely so many zeros are, times the sets of so many days.
 
     A zero of its own has the probability of a negative binomial, and at least that with which the app's history shows
     one on days on which it usually works.
@@ -192,7 +204,7 @@ def _silence(
     working = ~np.tile(base.idle, (1, grid.values.shape[1] // WEEK))
     history = working & np.isfinite(noise.past)
     zeros = ((grid.values == 0) & history).sum(axis=1)
-    often = (zeros + 0.5) / (history.sum(axis=1) + 1.0)
+    often = (zeros + ZERO_PRIOR) / (history.sum(axis=1) + 1.0)
     shape = noise.dispersion * noise.down**2
     with np.errstate(invalid="ignore"):
         chance = np.exp(-np.log1p(shape[:, None] * judged.expected) / shape[:, None])
@@ -200,7 +212,8 @@ def _silence(
     chance = np.where(silent, np.maximum(chance, often[:, None]), 1.0)
     missing = np.where(silent, judged.expected, 0.0).sum(axis=1)
     enough = (silent.sum(axis=1) >= 2) & (missing >= np.where(grid.is_bytes, FALL_BYTES, MIN_COUNT))
-    p = np.minimum(RUNS * np.prod(chance, axis=1), 1.0)
+    sets = special.binom(np.isfinite(judged.expected).sum(axis=1), silent.sum(axis=1))
+    p = np.minimum(sets * np.prod(chance, axis=1), 1.0)
     known = np.isfinite(judged.expected).any(axis=1)
     return np.where(known, np.where(enough, p, 1.0), np.nan), silent
 
@@ -217,7 +230,7 @@ def _ramp(
     mean = (weights * clipped).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9)
     spread = (weights**2).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9) ** 2
     loose = (weights * np.where(known, drift, 0.0)).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9) / noise.up
-    p = two_sided(mean / np.sqrt(spread * (1 + 1.57 * WEEK / np.maximum(base.days, 1)) + loose**2), np.clip(0.37 * base.days, *FREEDOM))
+    p = two_sided(mean / np.sqrt(spread * (1 + 1.57 * WEEK / np.maximum(base.days, 1)) + loose**2), np.clip(0.74 * base.days, *FREEDOM))
     centred = np.where(known, weight - (weights.sum(axis=1) / np.maximum(known.sum(axis=1), 1))[:, None], 0.0)
     rises = (centred * clipped).sum(axis=1) > 0
     with np.errstate(invalid="ignore"):

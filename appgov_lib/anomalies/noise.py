@@ -26,7 +26,7 @@ LIMIT = 60.0  # a score beyond it says no more
 TAIL_SHARE = 0.025
 FAR = 4.0
 MONTH = (27, 28, 29, 30, 31, 32, 35, 58, 59, 60, 61, 62, 63)  # days between runs of a monthly job, one or two months
-MONTHLY_TIMES, MONTHLY_DAYS = 3.0, 2
+MONTHLY_TIMES, MONTHLY_BYTES, MONTHLY_LESS, MONTHLY_DAYS = 3.0, 5.0, 20.0, 2
 RECENT_WEEKS = 2
 
 
@@ -46,6 +46,10 @@ class Noise:
     """[series], log units, by which a week's level misses its forecast"""
     past: Floats
     """[series, age], scores of history without common days and without a monthly job's runs"""
+    highest: Floats
+    """[series], the largest deviation upwards of history"""
+    lowest: Floats
+    """[series], the largest downwards, positive"""
     monthly: Bools
     """[series, age], a far day that has a partner about a month before or after it"""
 
@@ -101,7 +105,8 @@ def measure(grid: Grid, base: Baseline, score: Floats, spread: Floats, common: B
     low = -ordered[row, np.minimum(place - 1, last)] * lost / usual
     least = np.fmax(np.nan_to_num(middle), 1.0)
     up, down = np.fmax(least, np.nan_to_num(high)), np.fmax(least, np.nan_to_num(low))
-    return Noise(score, spread, up, down, _wander(grid, base), past, monthly)
+    ends = (np.nan_to_num(end) for end in (ordered[row, last], -ordered[:, 0]))
+    return Noise(score, spread, up, down, _wander(grid, base), past, *ends, monthly)
 
 
 def _monthly(grid: Grid, score: Floats, common: Bools) -> Bools:
@@ -130,23 +135,30 @@ def month_before(grid: Grid, noise: Noise, common: Bools) -> Bools:
     ages, length = grid.test_ages, grid.values.shape[1]
     excused = np.zeros((len(grid.values), len(ages)), dtype=bool)
     here = noise.score[:, ages]
-    rows = np.flatnonzero((np.abs(here) > FAR).any(axis=1))
+    rows = np.flatnonzero((here > FAR).any(axis=1))
     unknown = np.isnan(grid.values[rows]) | common[rows]
     unknown = np.concatenate([unknown, np.ones((len(rows), 2 * MONTH[-1]), dtype=bool)], axis=1)
+    times = np.where(grid.is_bytes[rows], MONTHLY_BYTES, MONTHLY_TIMES)[:, None]
     for column, age in enumerate(ages):
-        now, value = noise.score[rows, age][:, None], grid.values[rows, age][:, None]
-        alone = (np.abs(here[rows]) >= 0.5 * np.abs(now)).sum(axis=1) <= MONTHLY_DAYS
+        now, value = noise.score[rows, age], grid.values[rows, age][:, None]
+        alone = (here[rows] >= 0.5 * now[:, None]).sum(axis=1) <= MONTHLY_DAYS
         lags = [age + lag for lag in MONTH if age + lag < length]
         then, before = noise.score[np.ix_(rows, lags)], grid.values[np.ix_(rows, lags)]
-        alike = (value <= MONTHLY_TIMES * before + 10) & (before <= MONTHLY_TIMES * value + 10)
-        same = ((np.abs(then) > FAR) & (now * then > 0) & alike).any(axis=1)
-        day = grid.last_day - age
-        month = int((day - (day.astype("datetime64[M]") - 1 + (day - day.astype("datetime64[M]")))).astype(np.int64))
+        alike = (value <= times * before + 10) & (before <= MONTHLY_LESS * value)
+        same = ((then > FAR) & alike).any(axis=1)
         may = np.zeros(len(rows), dtype=bool)
-        for lag in (28, 30, month) if age + 28 < length else ():
-            may |= unknown[:, age + lag] & unknown[:, age + 2 * lag] & unknown[:, age + 2 * lag - 1]
-        excused[rows, column] = (np.abs(now[:, 0]) > FAR) & alone & (same | may)
+        for lag, twice in ((30, 60), _months(grid.last_day - age)) if age + 35 < length else ():
+            may |= unknown[:, age + lag] & unknown[:, age + twice]
+        excused[rows, column] = (now > FAR) & alone & (same | may)
     return excused
+
+
+def _months(day: np.datetime64) -> tuple[int, int]:
+    """Days back to the same day of the month before, and of the month before that."""
+    month = day.astype("datetime64[M]")
+    inside = day - month.astype("datetime64[D]")
+    back = [day - ((month - count).astype("datetime64[D]") + inside) for count in (1, 2)]
+    return int(back[0].astype(np.int64)), int(back[1].astype(np.int64))
 
 
 def _wander(grid: Grid, base: Baseline) -> Floats:
