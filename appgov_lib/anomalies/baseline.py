@@ -22,6 +22,7 @@ from appgov_lib.anomalies.grid import WEEK, Bools, Floats, Grid
 LEVEL_WEEKS = 5
 BLOCK_WEEKS = 3
 MAX_TREND = 0.35  # log units a week; anything steeper is a jump, not growth
+RECENT_WEEKS = 2  # a slow theft is not to raise what it is compared with
 RHYTHM_WEEKS = 4  # points a weekday needs for a rhythm of its own; fewer are pooled with its class
 IDLE_CAP = 10.0  # a mean of idle days is not led by one busy day
 AGREES = 0.7
@@ -173,6 +174,9 @@ def _missed(level: Floats, start: int) -> Floats:
 def _idle_mean(grid: Grid, values: Floats, idle: Bools) -> tuple[Floats, Floats]:
     """Mean of idle positions [series, position], weekdays and weekends apart, and the days behind it; bytes 0."""
     mean, points = np.zeros(idle.shape), np.zeros(idle.shape)
+    older = values[:, grid.first_week + RECENT_WEEKS :]
+    if older.shape[1] >= BLOCK_WEEKS:
+        values = older
     for is_weekend in (False, True):
         same = (grid.is_weekend == is_weekend) & idle
         pool = np.where(same[:, None, :], np.minimum(values, IDLE_CAP), np.nan).reshape(len(values), -1)

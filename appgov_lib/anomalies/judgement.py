@@ -21,9 +21,10 @@ DAY_RISE, DAY_FALL = 2.0, 0.4  # a day is news from twice the expected value, or
 WEEK_RISE, WEEK_FALL = 1.5, 0.6
 MIN_COUNT, MIN_BYTES = 10.0, 100_000.0  # smaller differences are no news
 FALL_BYTES = 1_000_000.0  # one call more or less is not to be a fall
-IDLE_COUNT, IDLE_BYTES = 20.0, 1_000_000.0  # the same on days on which the app is usually idle
+IDLE_COUNT, IDLE_BYTES = 12.0, 1_000_000.0  # the same on days on which the app is usually idle
 WEEK_DAYS = 3.0  # a week's difference must be this many times a day's smallest
-CLIP = 4.0  # a single day counts at most this much towards its week
+WHOLE = 0.5  # share of apps from which a common day is an outage
+CLIP = 3.0  # a single day counts at most this much towards its week
 MIN_WEEK_DAYS = 4
 JOINS = 0.5  # score from which a day takes part in the rise or fall of its week
 RECENT_WEEKS = 2
@@ -63,7 +64,7 @@ def judge(grid: Grid, base: Baseline, noise: Noise, common: Common, expected: Fl
     mean = np.where(judgeable[:, None] & np.isfinite(observed), mean, np.nan)
     raw = np.where(np.isfinite(mean), noise.score[:, ages], np.nan)
     shared = (common.fell[:, ages] & (raw < 0)) | (common.rose[:, ages] & (raw > 0))
-    excused = month_before(grid, noise, common.fell) & np.isfinite(raw)
+    excused = month_before(grid, noise, common.fell & (common.share >= WHOLE)) & np.isfinite(raw)
     points = np.maximum(base.points[:, position], 1)
     steep = np.sqrt(mean / (1 + noise.dispersion[:, None] * mean))  # change of the score by log unit
     drift = noise.wander[:, None] * steep
@@ -152,7 +153,7 @@ def _together(
     """
     days = which.sum(axis=1)
     total = np.where(which, clean, 0.0).sum(axis=1)
-    side = np.where(total >= 0, noise.up, noise.down)
+    side = noise.typical if least_days > 1 else np.where(total >= 0, noise.up, noise.down)
     clipped = np.where(which, np.clip(clean / side[:, None], -CLIP, CLIP), 0.0)
     mean = clipped.sum(axis=1) / np.maximum(days, 1)
     loose = np.where(which, drift, 0.0).sum(axis=1) / np.maximum(days, 1) / side
@@ -226,10 +227,10 @@ def _ramp(
     weight = 1.0 - (age - age.min()) / (age.max() - age.min() + 1.0)
     known = np.isfinite(clean)
     weights = np.where(known, weight, 0.0)
-    clipped = np.where(known, np.clip(clean / noise.up[:, None], -CLIP, 1.5 * CLIP), 0.0)
+    clipped = np.where(known, np.clip(clean / noise.typical[:, None], -CLIP, CLIP), 0.0)
     mean = (weights * clipped).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9)
     spread = (weights**2).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9) ** 2
-    loose = (weights * np.where(known, drift, 0.0)).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9) / noise.up
+    loose = (weights * np.where(known, drift, 0.0)).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9) / noise.typical
     p = two_sided(mean / np.sqrt(spread * (1 + 1.57 * WEEK / np.maximum(base.days, 1)) + loose**2), np.clip(0.74 * base.days, *FREEDOM))
     centred = np.where(known, weight - (weights.sum(axis=1) / np.maximum(known.sum(axis=1), 1))[:, None], 0.0)
     rises = (centred * clipped).sum(axis=1) > 0

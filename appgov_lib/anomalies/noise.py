@@ -38,6 +38,8 @@ class Noise:
     """[series, age], stabilised deviation from the expectation; NaN where unknown"""
     dispersion: Floats
     """[series], a of the variance m + a m^2"""
+    typical: Floats
+    """[series], scale of `score` in the middle, at least 1"""
     up: Floats
     """[series], scale of `score` for rises"""
     down: Floats
@@ -70,7 +72,8 @@ def restored(score: Floats, dispersion: Floats, is_bytes: Bools) -> Floats:
 
 def dispersion(grid: Grid, expected: Floats, base: Baseline) -> Floats:
     """Over-dispersion a [series] from the median size of history's deviations."""
-    history = np.where(grid.is_test | (expected < 1), np.nan, grid.values)
+    quiet = np.tile(base.idle, (1, expected.shape[1] // WEEK)) | (expected < 1)
+    history = np.where(grid.is_test | quiet, np.nan, grid.values)
     gap = median(np.abs(history - expected) / np.sqrt(expected + 1))
     # As many levels and weekdays were fitted as there are; what is left over is smaller than the noise.
     weeks = np.maximum(np.isfinite(base.level).sum(axis=1), 3)
@@ -106,7 +109,7 @@ def measure(grid: Grid, base: Baseline, score: Floats, spread: Floats, common: B
     least = np.fmax(np.nan_to_num(middle), 1.0)
     up, down = np.fmax(least, np.nan_to_num(high)), np.fmax(least, np.nan_to_num(low))
     ends = (np.nan_to_num(end) for end in (ordered[row, last], -ordered[:, 0]))
-    return Noise(score, spread, up, down, _wander(grid, base), past, *ends, monthly)
+    return Noise(score, spread, least, up, down, _wander(grid, base), past, *ends, monthly)
 
 
 def _monthly(grid: Grid, score: Floats, common: Bools) -> Bools:
