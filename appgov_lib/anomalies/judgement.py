@@ -24,14 +24,14 @@ FALL_BYTES = 1_000_000.0  # one call more or less is not to be a fall
 IDLE_COUNT, IDLE_BYTES = 12.0, 1_000_000.0  # the same on days on which the app is usually idle
 WEEK_DAYS = 3.0  # a week's difference must be this many times a day's smallest
 WHOLE = 0.5  # share of apps from which a common day is an outage
-CLIP = 3.0  # a single day counts at most this much towards its week
+CLIP = 4.0  # a single day counts at most this much towards its week
 MIN_WEEK_DAYS = 4
 JOINS = 0.5  # score from which a day takes part in the rise or fall of its week
 RECENT_WEEKS = 2
 REPEATS = 0.8
 ZERO_PRIOR = 0.1  # days without anything that a history without any is taken to hold
 BURST, TAIL_POWER = 4.5, 4.0
-FREEDOM = (3.0, 60.0)
+FREEDOM_SHARE, FREEDOM = 0.74, (3.0, 60.0)
 TESTS = ("steady", "off_hours", "silence", "ramp")
 
 
@@ -71,7 +71,7 @@ def judge(grid: Grid, base: Baseline, noise: Noise, common: Common, expected: Fl
     side = np.where(raw >= 0, noise.up[:, None], noise.down[:, None])
     scale = np.sqrt(side**2 * (1 + 1.57 / points) + drift**2)
     score = raw / scale
-    freedom = np.clip(0.74 * base.days, *FREEDOM)[:, None]
+    freedom = _freedom(base)[:, None]
     p_day = two_sided(score, freedom)
     p_day = np.where(shared | excused, 1.0, np.fmax(p_day, np.fmax(_seen_before(grid, noise, raw), _own_tail(base, noise, raw))))
     reach = special.stdtrit(freedom, 1 - RANGE_TAIL)
@@ -154,12 +154,8 @@ def _together(
     days = which.sum(axis=1)
     total = np.where(which, clean, 0.0).sum(axis=1)
     side = noise.typical if least_days > 1 else np.where(total >= 0, noise.up, noise.down)
-    clipped = np.where(which, np.clip(clean / side[:, None], -CLIP, CLIP), 0.0)
-    mean = clipped.sum(axis=1) / np.maximum(days, 1)
-    loose = np.where(which, drift, 0.0).sum(axis=1) / np.maximum(days, 1) / side
-    level = 1.57 / np.maximum(base.days, 1) * WEEK  # the forecast rests on some days itself
-    scale = np.sqrt((1 + level) / np.maximum(days, 1) + loose**2)
-    p = two_sided(mean / scale, np.clip(0.74 * base.days, *FREEDOM))
+    mean, scale = _mean(base, clean, drift, side, np.where(which, 1.0, 0.0))
+    p = two_sided(mean / scale, _freedom(base))
     up = mean >= 0
     observed, usual = (np.where(which, values, 0.0).sum(axis=1) for values in (judged.observed, judged.expected))
     least = np.where(grid.is_bytes, MIN_BYTES, MIN_COUNT) * WEEK_DAYS * part
@@ -173,6 +169,23 @@ def _together(
         (observed <= WEEK_FALL * usual) & (usual - observed >= least),
     ) & (joins.sum(axis=1) >= least_days)
     return np.where(days >= least_days, np.where(news, p, 1.0), np.nan), joins
+
+
+def _mean(base: Baseline, clean: Floats, drift: Floats, side: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Weighted mean of the days' scores [series] and its scale: independent noise, wander of the level, its forecast."""
+    whole = np.sqrt(side[:, None] ** 2 + drift**2)
+    weight = weights / np.maximum(weights.sum(axis=1), 1e-9)[:, None]
+    with np.errstate(invalid="ignore"):
+        mean = np.where(weight > 0, weight * np.clip(clean / whole, -CLIP, CLIP), 0.0).sum(axis=1)
+        noise = np.where(weight > 0, (weight * side[:, None] / whole) ** 2, 0.0).sum(axis=1)
+        loose = np.where(weight > 0, weight * drift / whole, 0.0).sum(axis=1)
+    rests_on = 1 + 1.57 * WEEK / np.maximum(base.days, 1)
+    return mean, np.maximum(np.sqrt(noise * rests_on + loose**2), 1e-9)
+
+
+def _freedom(base: Baseline) -> Floats:
+    """Degrees of freedom [series] of the scales."""
+    return np.asarray(np.clip(FREEDOM_SHARE * base.days, *FREEDOM))
 
 
 def _week_seen_before(grid: Grid, base: Baseline, clean: Floats, steep: Floats) -> Floats:
@@ -227,13 +240,10 @@ def _ramp(
     weight = 1.0 - (age - age.min()) / (age.max() - age.min() + 1.0)
     known = np.isfinite(clean)
     weights = np.where(known, weight, 0.0)
-    clipped = np.where(known, np.clip(clean / noise.typical[:, None], -CLIP, CLIP), 0.0)
-    mean = (weights * clipped).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9)
-    spread = (weights**2).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9) ** 2
-    loose = (weights * np.where(known, drift, 0.0)).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9) / noise.typical
-    p = two_sided(mean / np.sqrt(spread * (1 + 1.57 * WEEK / np.maximum(base.days, 1)) + loose**2), np.clip(0.74 * base.days, *FREEDOM))
+    mean, scale = _mean(base, clean, drift, noise.typical, weights)
+    p = two_sided(mean / scale, _freedom(base))
     centred = np.where(known, weight - (weights.sum(axis=1) / np.maximum(known.sum(axis=1), 1))[:, None], 0.0)
-    rises = (centred * clipped).sum(axis=1) > 0
+    rises = (centred * np.where(known, np.clip(clean / noise.typical[:, None], -CLIP, CLIP), 0.0)).sum(axis=1) > 0
     with np.errstate(invalid="ignore"):
         late = known & (judged.score >= JOINS) & (judged.observed >= 1.2 * judged.expected)
     total, usual = (np.where(late, values, 0.0).sum(axis=1) for values in (judged.observed, judged.expected))
