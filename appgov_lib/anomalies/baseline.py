@@ -13,12 +13,14 @@ of the past; the level of the judged week is a forecast.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from appgov_lib.anomalies.grid import WEEK, Bools, Floats, Grid
 
+THREADS = 2
 LEVEL_WEEKS = 5
 BLOCK_WEEKS = 3
 MAX_TREND = 0.35  # log units a week; anything steeper is a jump, not growth
@@ -26,7 +28,7 @@ RECENT_WEEKS = 2  # a slow theft is not to raise what it is compared with
 RHYTHM_WEEKS = 4  # points a weekday needs for a rhythm of its own; fewer are pooled with its class
 IDLE_CAP = 10.0  # a mean of idle days is not led by one busy day
 AGREES = 0.7
-STEP = 0.8  # a step between two weeks holds the wander of both, so it is counted down
+STEP = 1.0  # a step between two weeks holds the wander of both, so it is counted down
 OWN_DAYS = 21  # days of history from which an app is compared with itself
 
 
@@ -74,7 +76,14 @@ def median(values: Floats, axis: int = -1) -> Floats:
 
 
 def fit(grid: Grid) -> Baseline:
-    """Fit levels, rhythm and forecast of every series."""
+    """Fit levels, rhythm and forecast of every series; parts of them side by side (numpy lets other threads run)."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        parts = list(pool.map(_fit, grid.parts()))
+    return Baseline(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Baseline)))
+
+
+def _fit(grid: Grid) -> Baseline:
+    """Fit the series of one part."""
     shape = (len(grid.values), -1, WEEK)
     values = np.where(grid.is_test, np.nan, grid.values).reshape(shape)
     log = np.log1p(values)

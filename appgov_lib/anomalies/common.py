@@ -17,7 +17,7 @@ from appgov_lib.anomalies.grid import WEEK, Bools, Floats, Grid
 MOVED_SCORE, MOVED_LOG = 1.5, 0.4  # a day that moved: beyond the noise, and by half or a third
 BUSY = 4.0  # expected value from which a fall can be seen
 LEAST_APPS, LEAST_MOVED = 8, 4
-COMMON_SHARE = 0.15  # of the busy apps, beyond what is usual for a day
+FELL_SHARE, ROSE_SHARE = 0.15, 0.4  # of the busy apps, beyond what is usual for a day
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def find(grid: Grid, group: NDArray[np.int64], expected: Floats, score: Floats) 
         mine = group == number
         apps = np.where(busy[mine], weight[mine], 0).sum(axis=0)
         everyone = np.where(busy, weight, 0).sum(axis=0)
-        for moved, into in ((down, fell), (up, rose)):
+        for moved, into, least in ((down, fell, FELL_SHARE), (up, rose, ROSE_SHARE)):
             many = np.where(moved[mine], weight[mine], 0).sum(axis=0)
             all_moved = np.where(moved, weight, 0).sum(axis=0)
             small = apps < LEAST_APPS
@@ -73,7 +73,7 @@ def find(grid: Grid, group: NDArray[np.int64], expected: Floats, score: Floats) 
             with np.errstate(invalid="ignore"):
                 portion = np.where(base >= LEAST_APPS, part / base, np.nan)
             usual = np.nanmedian(portion) if np.isfinite(portion).any() else 0.0
-            days = np.flatnonzero((portion - usual >= COMMON_SHARE) & (part >= LEAST_MOVED))
+            days = np.flatnonzero((portion - usual >= least) & (part >= LEAST_MOVED))
             into[np.ix_(mine, days)] = True
             for day in days:
                 rows = moved[:, day] & (whole if small[day] else mine)

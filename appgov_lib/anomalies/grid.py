@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,8 @@ Ints = NDArray[np.int64]
 
 INPUT_COLUMNS = ("app_id", "metric", "day", "value")
 WEEK = 7
+FURTHEST = 10_000  # days; what is older than that is old
+PART = 8_192  # series worked on at once: they fit into the processor's cache
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,13 @@ class Grid:
         """The newest week without a judged day."""
         return int(self.test_ages[-1]) // WEEK + 1
 
+    def parts(self) -> list[Grid]:
+        """The same series, `PART` at a time."""
+        return [
+            replace(self, app=self.app[at], metric=self.metric[at], values=self.values[at], is_bytes=self.is_bytes[at])
+            for at in (slice(start, start + PART) for start in range(0, len(self.values), PART))
+        ]
+
 
 def lay_out(daily: pd.DataFrame, test_days: int, history_weeks: int) -> Grid | None:
     """Lay `daily` out, or return None if it holds no value; series without a judged day are left out.
@@ -72,8 +81,7 @@ def lay_out(daily: pd.DataFrame, test_days: int, history_weeks: int) -> Grid | N
         return None
     last = day.max()
     age = (last - day).astype(np.int64)
-    present = np.unique(age[age < 400 * WEEK])
-    test_ages = present[:test_days].astype(np.int64)
+    test_ages = np.flatnonzero(np.bincount(np.minimum(age, FURTHEST)))[:test_days].astype(np.int64)
     weeks = int(test_ages[-1]) // WEEK + 1 + history_weeks
     _refuse_twice(app * len(metrics) + metric, age, int(age.max()) + 1, apps, metrics, last)
     young = age < weeks * WEEK
@@ -119,8 +127,8 @@ def _codes(column: pd.Series) -> tuple[Ints, pa.Array]:
         place[used] = np.arange(len(used))
         codes, texts = place[codes], texts.take(pa.array(used))
     else:
-        text = column if column.dtype == "str" else column.astype("str")
-        encoded = pa.array(text).combine_chunks() if isinstance(pa.array(text), pa.ChunkedArray) else pa.array(text)
+        text = pa.array(column if column.dtype == "str" else column.astype("str"))
+        encoded = text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
         encoded = encoded.dictionary_encode()
         codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         texts = encoded.dictionary.cast(pa.string())
