@@ -54,15 +54,15 @@ def tenant(seed: int, apps: int = 400, share: float = 0.05, shapes: tuple[str, .
         attack, size, hit = one.attack(str(rng.choice(ATTACKS))) if attacked[number] else ("", 0.0, [])
         made = one.frame(app)
         frames.append(made)
-        facts.append((app, shape, attack, size))
-        seen = set(made["day"])
-        truth |= {(app, days[day]) for day in hit if days[day] in seen}
+        seen = set(made["day"]) - common.unrecorded
+        visible = {(app, days[day]) for day in hit if days[day] in seen}
+        truth |= visible
+        facts.append((app, shape, attack if visible else "", size))  # what no recorded day shows cannot be found
     order = rng.permutation(sum(len(frame) for frame in frames))
     daily = pd.concat(frames, ignore_index=True).iloc[order].reset_index(drop=True)
     daily = daily[~daily["day"].isin(common.unrecorded)].reset_index(drop=True)
     columns = ["app_id", "shape", "attack", "size"]
-    kept = frozenset((app, day) for app, day in truth if day not in common.unrecorded)
-    return Tenant(daily, pd.DataFrame(facts, columns=columns), kept)
+    return Tenant(daily, pd.DataFrame(facts, columns=columns), frozenset(truth))
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,8 @@ class _App:
         noise = rng.gamma(spread, 1 / spread, size)
         if self.shape == "heavy tailed":
             noise = np.exp(rng.normal(0, rng.uniform(0.3, 0.8), size))
-            noise *= np.where(rng.random(size) < 0.02, rng.uniform(2, 15, size), 1.0)
+            if rng.random() < 0.5:  # it bursts by itself now and then
+                noise *= np.where(rng.random(size) < 0.015, rng.uniform(2, 10, size), 1.0)
         calls = np.where(self.stopped, 0, rng.poisson(self.rate * noise + self.extra)).astype(float)
         each = float(np.exp(rng.uniform(np.log(2e3), np.log(2e5))))
         table = {

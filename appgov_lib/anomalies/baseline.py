@@ -131,8 +131,7 @@ def _judged_level(grid: Grid, rhythm: Floats, idle: Bools) -> Floats:
 def _slope(level: Floats, start: int) -> Floats:
     """Trend [series] in log units a week towards the present, 0 where the blocks of weeks do not agree on one."""
     blocks = [
-        median(level[:, i : i + BLOCK_WEEKS])
-        for i in range(start, level.shape[1] - BLOCK_WEEKS + 1, BLOCK_WEEKS)
+        median(level[:, i : i + BLOCK_WEEKS]) for i in range(start, level.shape[1] - BLOCK_WEEKS + 1, BLOCK_WEEKS)
     ]
     if len(blocks) < 3:
         return np.zeros(len(level))

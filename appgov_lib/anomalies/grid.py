@@ -138,9 +138,7 @@ def _codes(column: pd.Series) -> tuple[Ints, pa.Array]:
     return rank[codes], texts.take(pa.array(order))
 
 
-def _refuse_twice(
-    key: Ints, age: Ints, ages: int, apps: pa.Array, metrics: pa.Array, last: np.datetime64
-) -> None:
+def _refuse_twice(key: Ints, age: Ints, ages: int, apps: pa.Array, metrics: pa.Array, last: np.datetime64) -> None:
     """Raise `UserError` if an app has two values of a metric on one day."""
     cells = key * ages + age
     if len(apps) * len(metrics) * ages <= 8 * len(cells) + 1_000_000:

@@ -73,7 +73,9 @@ def judge(grid: Grid, base: Baseline, noise: Noise, common: Common, expected: Fl
     score = raw / scale
     freedom = _freedom(base)[:, None]
     p_day = two_sided(score, freedom)
-    p_day = np.where(shared | excused, 1.0, np.fmax(p_day, np.fmax(_seen_before(grid, noise, raw), _own_tail(base, noise, raw))))
+    p_day = np.where(
+        shared | excused, 1.0, np.fmax(p_day, np.fmax(_seen_before(grid, noise, raw), _own_tail(base, noise, raw)))
+    )
     reach = special.stdtrit(freedom, 1 - RANGE_TAIL)
     middle = stabilised(mean, noise.dispersion, grid.is_bytes)
     widths = [np.sqrt(one[:, None] ** 2 * (1 + 1.57 / points) + drift**2) for one in (noise.down, noise.up)]
@@ -94,7 +96,9 @@ def judge(grid: Grid, base: Baseline, noise: Noise, common: Common, expected: Fl
     p_week = np.maximum(p_week, _week_seen_before(grid, base, clean, steep))
     weekend = np.isfinite(clean) & grid.is_weekend[position] & _quiet_weekend(grid, base)[:, None]
     p_weekend, weekend_joins = _together(grid, base, noise, judged, clean, drift, weekend, 1, 1.0)
-    p_weekend = np.where(np.nansum(np.where(weekend, clean, 0), axis=1) > 0, p_weekend, np.where(np.isnan(p_weekend), np.nan, 1.0))
+    p_weekend = np.where(
+        np.nansum(np.where(weekend, clean, 0), axis=1) > 0, p_weekend, np.where(np.isnan(p_weekend), np.nan, 1.0)
+    )
     p_silence, silent = _silence(grid, base, noise, judged, expected)
     p_ramp, rising = _ramp(grid, base, noise, judged, clean, drift, p_week)
     tests = dict(zip(TESTS, (p_week, p_weekend, p_silence, p_ramp), strict=True))
@@ -207,9 +211,7 @@ def _quiet_weekend(grid: Grid, base: Baseline) -> Bools:
     return np.asarray((low & ~base.idle[:, ~grid.is_weekend].all(axis=1)) | idle)
 
 
-def _silence(
-    grid: Grid, base: Baseline, noise: Noise, judged: Judgement, expected: Floats
-) -> tuple[Floats, Bools]:
+def _silence(grid: Grid, base: Baseline, noise: Noise, judged: Judgement, expected: Floats) -> tuple[Floats, Bools]:
     """p-value of the judged days without anything [series]: how likely so many zeros are, times the sets of so many days.
 
     A zero of its own has the probability of a negative binomial, and at least that with which the app's history shows
