@@ -1,7 +1,7 @@
 """How well and how fast anomalies are found, beside the ways in use elsewhere, on tenants whose anomalies are known.
 
-The other ways are what their sources do, step by step, per series in a loop: mean + 2.5 standard deviations over 30 days
-with the judged days inside (a published hunting query), percent against yesterday (usual threshold rules), seasonal
+The other ways are what their sources do, step by step, per series in a loop: mean + 2.5 standard deviations over 30
+days with the judged days inside (a published hunting query), percent against yesterday (usual threshold rules), seasonal
 decomposition with Tukey's fences (as `series_decompose_anomalies` is described), and the steps of msticpy's
 `ts_anomalies_stl`. They have no budget, so each runs at the threshold its source uses.
 """

@@ -53,6 +53,10 @@ class Baseline:
     missed: Floats
     """[series, week], what the same forecast would have missed in earlier weeks; NaN where not known"""
 
+    def size(self) -> Floats:
+        """Log size of an ordinary working day among the judged ones [series]; NaN where all days are idle."""
+        return self.forecast + median(np.where(self.idle, np.nan, self.rhythm))
+
     def expected(self, grid: Grid) -> Floats:
         """Expected value [series, age]: history along its weekly levels, judged days along the forecast."""
         weeks = grid.values.shape[1] // WEEK

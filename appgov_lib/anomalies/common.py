@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appgov_lib.anomalies.baseline import Baseline
-from appgov_lib.anomalies.grid import WEEK, Bools, Floats, Grid
+from appgov_lib.anomalies.grid import Bools, Floats, Grid
 
 MOVED_SCORE, MOVED_LOG = 1.5, 0.4  # a day that moved: beyond the noise, and by half or a third
 BUSY = 4.0  # expected value from which a fall can be seen

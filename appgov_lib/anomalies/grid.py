@@ -151,6 +151,6 @@ def _refuse_twice(key: Ints, age: Ints, ages: int, apps: pa.Array, metrics: pa.A
         series, old = divmod(int(twice[0]), ages)
         app, metric = divmod(series, len(metrics))
         raise UserError(
-            f"The daily numbers hold {metrics[metric].as_py()!r} of app {apps[app].as_py()!r} on {last - old} more than "
-            "once; add these rows up first."
+            f"The daily numbers hold {metrics[metric].as_py()!r} of app {apps[app].as_py()!r} on {last - old} more "
+            "than once; add these rows up first."
         )

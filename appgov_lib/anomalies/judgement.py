@@ -176,7 +176,7 @@ def _together(
 
 
 def _mean(base: Baseline, clean: Floats, drift: Floats, side: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Weighted mean of the days' scores [series] and its scale: independent noise, wander of the level, its forecast."""
+    """Weighted mean of the days' scores [series] and its scale: noise of the days, wander of the level, its forecast."""
     whole = np.sqrt(side[:, None] ** 2 + drift**2)
     weight = weights / np.maximum(weights.sum(axis=1), 1e-9)[:, None]
     with np.errstate(invalid="ignore"):
@@ -212,7 +212,7 @@ def _quiet_weekend(grid: Grid, base: Baseline) -> Bools:
 
 
 def _silence(grid: Grid, base: Baseline, noise: Noise, judged: Judgement, expected: Floats) -> tuple[Floats, Bools]:
-    """p-value of the judged days without anything [series]: how likely so many zeros are, times the sets of so many days.
+    """p-value of the judged days without anything [series]: how likely so many zeros are, times the sets of so many.
 
     A zero of its own has the probability of a negative binomial, and at least that with which the app's history shows
     one on days on which it usually works.

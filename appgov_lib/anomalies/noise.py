@@ -28,6 +28,7 @@ FAR = 4.0
 MONTH = (27, 28, 29, 30, 31, 32, 35, 58, 59, 60, 61, 62, 63)  # days between runs of a monthly job, one or two months
 MONTHLY_TIMES, MONTHLY_BYTES, MONTHLY_LESS, MONTHLY_DAYS = 3.0, 5.0, 20.0, 2
 RECENT_WEEKS = 2
+LEAST_WANDER, USUAL_WANDER = 0.08, 0.4  # log units; in units of a day's noise
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def measure(grid: Grid, base: Baseline, score: Floats, spread: Floats, common: B
     least = np.fmax(np.nan_to_num(middle), 1.0)
     up, down = np.fmax(least, np.nan_to_num(high)), np.fmax(least, np.nan_to_num(low))
     ends = (np.nan_to_num(end) for end in (ordered[row, last], -ordered[:, 0]))
-    return Noise(score, spread, least, up, down, _wander(grid, base), past, *ends, monthly)
+    return Noise(score, spread, least, up, down, _wander(grid, base, least, spread), past, *ends, monthly)
 
 
 def _monthly(grid: Grid, score: Floats, common: Bools) -> Bools:
@@ -164,17 +165,23 @@ def _months(day: np.datetime64) -> tuple[int, int]:
     return int(back[0].astype(np.int64)), int(back[1].astype(np.int64))
 
 
-def _wander(grid: Grid, base: Baseline) -> Floats:
-    """Robust size of forecast errors [series]: the series' own, drawn towards what is usual for its metric kind."""
-    start = grid.first_week + 2  # an attack that has gone on for two weeks is no wander
+def _wander(grid: Grid, base: Baseline, typical: Floats, spread: Floats) -> Floats:
+    """Robust size of forecast errors of the weekly level [series], log units.
+
+    The series' own misses, drawn towards what is usual for its kind of metric in units of a day's noise, since a dozen
+    weeks tell a scale badly. They hold the noise of a week's level too, which leaves some room.
+    """
+    start = grid.first_week + RECENT_WEEKS  # an attack that has gone on for two weeks is no wander
     missed = base.missed[:, start:]
     count = np.isfinite(missed).sum(axis=1)
     own = np.nan_to_num(1.4826 * median(np.abs(missed)))
+    size = np.maximum(np.expm1(np.nan_to_num(base.size())), 1.0)
+    daily = typical * np.sqrt((1 + spread * size) / size)  # noise of a day in log units
     result = np.empty(len(own))
     for is_bytes in (False, True):
         same = grid.is_bytes == is_bytes
         enough = same & (count >= 4) & ~base.idle.all(axis=1)
-        usual = max(float(np.median(own[enough])), 0.08) if enough.sum() >= 20 else 0.15
-        mixed = (count * own**2 + 4 * usual**2) / (count + 4)
+        usual = float(np.median(own[enough] / daily[enough])) if enough.sum() >= 20 else USUAL_WANDER
+        mixed = (count * own**2 + 4 * (usual * daily) ** 2) / (count + 4)
         result[same] = np.sqrt(mixed[same])
-    return result
+    return np.maximum(result, LEAST_WANDER)

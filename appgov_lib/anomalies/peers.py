@@ -89,11 +89,12 @@ def lent_dispersion(spread: Floats, loan: Loan) -> Floats:
 def lent_noise(noise: Noise, base: Baseline, loan: Loan) -> Noise:
     """Scales and wander of young series from their peers."""
     new = {name: getattr(noise, name).copy() for name in ("typical", "up", "down", "wander", "highest", "lowest")}
+    sizes = base.size()
     for row, peers in loan.lenders.items():
         for name in ("typical", "up", "down"):
             new[name][row] = np.percentile(getattr(noise, name)[peers], CAREFUL)
-        level = base.forecast[peers]
-        apart = 1.4826 * np.median(np.abs(level - np.median(level))) if loan.by_level[row] else YOUNG_WANDER
+        size = sizes[peers]
+        apart = 1.4826 * np.median(np.abs(size - np.median(size))) if loan.by_level[row] else YOUNG_WANDER
         new["wander"][row] = np.hypot(np.percentile(noise.wander[peers], CAREFUL), apart)
         new["highest"][row] = new["lowest"][row] = 0.0
     return replace(noise, **new)
