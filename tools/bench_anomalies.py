@@ -1,8 +1,8 @@
 """How well and how fast anomalies are found, beside the ways in use elsewhere, on tenants whose anomalies are known.
 
 The other ways are what their sources do, step by step, per series in a loop: mean + 2.5 standard deviations over 30
-days with the judged days inside (a published hunting query), percent against yesterday (usual threshold rules), seasonal
-decomposition with Tukey's fences (as `series_decompose_anomalies` is described), and the steps of msticpy's
+days with the judged days inside (a published hunting query), percent against yesterday (usual threshold rules),
+seasonal decomposition with Tukey's fences (as `series_decompose_anomalies` is described), and the steps of msticpy's
 `ts_anomalies_stl`. They have no budget, so each runs at the threshold its source uses.
 """
 
@@ -93,7 +93,11 @@ def by_peer(one: Tenant, way: Callable[[Floats], Bools]) -> set[tuple[str, pd.Ti
     for (app, _), values in zip(wide.index, wide.to_numpy(), strict=True):
         first = int(np.argmax(np.isfinite(values)))
         flags = way(values[first:]) & np.isfinite(values[first:])
-        found |= {(app, days[first + at]) for at in np.flatnonzero(flags) if days[first + at].to_datetime64() in judged}
+        found |= {
+            (app, days[int(first + at)])
+            for at in np.flatnonzero(flags)
+            if days[int(first + at)].to_datetime64() in judged
+        }
     return found
 
 
@@ -137,7 +141,7 @@ def compare(seeds: Iterable[int] = SEEDS, share: float = 0.05, apps: int = APPS)
         attacked = set(one.apps.loc[one.apps["attack"] != "", "app_id"])
         for name, way in ways.items():
             found = way(one)
-            counts[name][0].add({app for app, _ in found}, attacked)  # type: ignore[arg-type]
+            counts[name][0].add({app for app, _ in found}, attacked)
             counts[name][1].add(set(found), set(one.truth))
     return counts
 

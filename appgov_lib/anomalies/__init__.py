@@ -85,8 +85,8 @@ def score_daily(
         false_discovery_rate,
     )
     kind = wording.kinds(judged, by_day, by_test)
-    at: tuple[Ints, Ints] = np.nonzero(np.isfinite(judged.observed[:, ::-1]))
-    at = (at[0], judged.observed.shape[1] - 1 - at[1])  # oldest day first
+    series, day = np.nonzero(np.isfinite(judged.observed[:, ::-1]))
+    at = (series.astype(np.int64), (judged.observed.shape[1] - 1 - day).astype(np.int64))  # oldest day first
     against = wording.compared_with(base, loan, judgeable)
     week = np.where(np.isnan(tests).all(axis=1), np.nan, np.fmin.reduce(tests, axis=1))
     result = {

@@ -176,7 +176,7 @@ def _together(
 
 
 def _mean(base: Baseline, clean: Floats, drift: Floats, side: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Weighted mean of the days' scores [series] and its scale: noise of the days, wander of the level, its forecast."""
+    """Weighted mean of the days' scores [series] and its scale: noise of days, wander of the level, forecast."""
     whole = np.sqrt(side[:, None] ** 2 + drift**2)
     weight = weights / np.maximum(weights.sum(axis=1), 1e-9)[:, None]
     with np.errstate(invalid="ignore"):

@@ -68,7 +68,7 @@ def restored(score: Floats, dispersion: Floats, is_bytes: Bools) -> Floats:
     """The value whose transform is `score`, at least 0."""
     a = np.sqrt(dispersion)[:, None]
     root = np.sinh(np.clip(a * score / 2.0, 0.0, 300.0)) / a
-    return np.maximum(root**2 - np.where(is_bytes, BYTES_OFFSET, 0.375)[:, None], 0.0)
+    return np.asarray(np.maximum(root**2 - np.where(is_bytes, BYTES_OFFSET, 0.375)[:, None], 0.0))
 
 
 def dispersion(grid: Grid, expected: Floats, base: Baseline) -> Floats:
@@ -81,7 +81,7 @@ def dispersion(grid: Grid, expected: Floats, base: Baseline) -> Floats:
     gap = 1.4826 * gap * np.sqrt(WEEK * weeks / ((weeks - 1) * (WEEK - 1)))
     size = median(np.where(np.isfinite(history), expected, np.nan))
     found = (gap**2 - np.where(grid.is_bytes, 0.0, 1.0)) / np.maximum(size, 1.0)
-    return np.clip(np.nan_to_num(found), np.where(grid.is_bytes, BYTES_FLOOR, COUNT_FLOOR), MOST)
+    return np.asarray(np.clip(np.nan_to_num(found), np.where(grid.is_bytes, BYTES_FLOOR, COUNT_FLOOR), MOST))
 
 
 def scores(grid: Grid, expected: Floats, spread: Floats) -> Floats:
@@ -109,8 +109,9 @@ def measure(grid: Grid, base: Baseline, score: Floats, spread: Floats, common: B
     low = -ordered[row, np.minimum(place - 1, last)] * lost / usual
     least = np.fmax(np.nan_to_num(middle), 1.0)
     up, down = np.fmax(least, np.nan_to_num(high)), np.fmax(least, np.nan_to_num(low))
-    ends = (np.nan_to_num(end) for end in (ordered[row, last], -ordered[:, 0]))
-    return Noise(score, spread, least, up, down, _wander(grid, base, least, spread), past, *ends, monthly)
+    highest, lowest = np.nan_to_num(ordered[row, last]), np.nan_to_num(-ordered[:, 0])
+    wander = _wander(grid, base, least, spread)
+    return Noise(score, spread, least, up, down, wander, past, highest, lowest, monthly)
 
 
 def _monthly(grid: Grid, score: Floats, common: Bools) -> Bools:
