@@ -39,7 +39,7 @@ def test_seven_raised_days_are_found_together():
     assert set(rows["app_id"]) == {"app"}
     assert len(rows) == 7
     assert rows["week_p_value"].iloc[0] < rows["p_value"].min()
-    assert rows["reason"].str.endswith("found by the 7 days together.").any()
+    assert rows["reason"].str.contains("7 days").any()
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -95,7 +95,7 @@ def test_a_smaller_budget_flags_no_more():
     rng = np.random.default_rng(9)
     for index, factor in enumerate(np.linspace(2, 6, 20)):
         values = 1e8 * np.exp(rng.normal(0, 0.3, 91))
-        values[-1] *= factor
+        values[-1 - index % 7] *= factor
         frames.append(series(values, "bytes_returned", f"raised-{index:02}"))
     daily = pd.concat(frames)
     counts = [len(flagged(daily, false_discovery_rate=rate)) for rate in (0.001, 0.05, 0.5)]

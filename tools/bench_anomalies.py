@@ -77,9 +77,9 @@ PEERS: dict[str, Callable[[Floats], Bools]] = {
 }
 
 
-def by_engine(one: Tenant) -> set[tuple[str, pd.Timestamp]]:
+def by_engine(one: Tenant, budget: float = 0.05) -> set[tuple[str, pd.Timestamp]]:
     """App and day that the engine flags."""
-    scored = score_daily(one.daily)
+    scored = score_daily(one.daily, false_discovery_rate=budget)
     found = scored[scored["is_anomaly"]]
     return set(zip(found["app_id"], found["day"], strict=True))
 
@@ -131,13 +131,13 @@ class Count:
         return 2 * self.right / max(2 * self.right + self.wrong + self.missed, 1)
 
 
-def compare(seeds: Iterable[int] = SEEDS, share: float = 0.05, apps: int = APPS) -> dict[str, tuple[Count, Count]]:
+def compare(seeds: Iterable[int] = SEEDS) -> dict[str, tuple[Count, Count]]:
     """By way: counts of apps and of app-days over tenants of these seeds."""
     ways: dict[str, Callable[[Tenant], set[tuple[str, pd.Timestamp]]]] = {"appgov": by_engine}
     ways |= {name: lambda one, way=way: by_peer(one, way) for name, way in PEERS.items()}  # type: ignore[misc]
     counts = {name: (Count(), Count()) for name in ways}
     for seed in seeds:
-        one = tenant(seed, apps, share)
+        one = tenant(seed, APPS)
         attacked = set(one.apps.loc[one.apps["attack"] != "", "app_id"])
         for name, way in ways.items():
             found = way(one)
@@ -152,6 +152,21 @@ def table(counts: dict[str, tuple[Count, Count]]) -> str:
     for name, (apps, days) in counts.items():
         cells = [f"{apps.precision:.3f}", f"{apps.recall:.3f}", f"{apps.f1:.3f}", f"{apps.wrong:,}", f"{days.f1:.3f}"]
         lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def budget_table(seeds: Iterable[int] = SEEDS) -> str:
+    """What the engine makes of other shares of attacked apps and other budgets, as Markdown."""
+    lines = ["| attacked | budget | precision | recall | false apps a tenant |", "|---:|---:|---:|---:|---:|"]
+    tenants = {share: [tenant(seed, APPS, share) for seed in seeds] for share in (0.0, 0.01, 0.05, 0.1)}
+    for share, ones in tenants.items():
+        for budget in (0.01, 0.05, 0.2):
+            count = Count()
+            for one in ones:
+                attacked = set(one.apps.loc[one.apps["attack"] != "", "app_id"])
+                count.add({app for app, _ in by_engine(one, budget)}, attacked)
+            right = [f"{count.precision:.3f}", f"{count.recall:.3f}"] if share else ["-", "-"]
+            lines.append(f"| {share:.0%} | {budget:.0%} | {' | '.join(right)} | {count.wrong / len(ones):.2f} |")
     return "\n".join(lines)
 
 

@@ -23,6 +23,7 @@ MIN_COUNT, MIN_BYTES = 10.0, 100_000.0  # smaller differences are no news
 FALL_BYTES = 1_000_000.0  # one call more or less is not to be a fall
 IDLE_COUNT, IDLE_BYTES = 12.0, 1_000_000.0  # the same on days on which the app is usually idle
 WEEK_DAYS = 3.0  # a week's difference must be this many times a day's smallest
+WEEKEND_PART = 2 / 3  # and a weekend's this part of a week's
 WHOLE = 0.5  # share of apps from which a common day is an outage
 CLIP = 4.0  # a single day counts at most this much towards its week
 MIN_WEEK_DAYS = 4
@@ -73,9 +74,8 @@ def judge(grid: Grid, base: Baseline, noise: Noise, common: Common, expected: Fl
     score = raw / scale
     freedom = _freedom(base)[:, None]
     p_day = two_sided(score, freedom)
-    p_day = np.where(
-        shared | excused, 1.0, np.fmax(p_day, np.fmax(_seen_before(grid, noise, raw), _own_tail(base, noise, raw)))
-    )
+    p_day = np.fmax(p_day, np.fmax(_seen_before(grid, noise, raw), _own_tail(base, noise, raw)))
+    p_day = np.where(np.isnan(raw), np.nan, np.where(shared | excused, 1.0, p_day))
     reach = special.stdtrit(freedom, 1 - RANGE_TAIL)
     middle = stabilised(mean, noise.dispersion, grid.is_bytes)
     widths = [np.sqrt(one[:, None] ** 2 * (1 + 1.57 / points) + drift**2) for one in (noise.down, noise.up)]
@@ -92,10 +92,10 @@ def judge(grid: Grid, base: Baseline, noise: Noise, common: Common, expected: Fl
     judged = Judgement(observed, mean, lower, upper, score, p_day, {}, rise | fall, {}, excused, shared)
 
     clean = np.where(shared | excused, np.nan, raw)
-    p_week, joins = _together(grid, base, noise, judged, clean, drift, np.isfinite(clean), MIN_WEEK_DAYS, 0.5)
+    p_week, joins = _together(grid, base, noise, judged, clean, drift, np.isfinite(clean), MIN_WEEK_DAYS, 1.0)
     p_week = np.maximum(p_week, _week_seen_before(grid, base, clean, steep))
     weekend = np.isfinite(clean) & grid.is_weekend[position] & _quiet_weekend(grid, base)[:, None]
-    p_weekend, weekend_joins = _together(grid, base, noise, judged, clean, drift, weekend, 1, 1.0)
+    p_weekend, weekend_joins = _together(grid, base, noise, judged, clean, drift, weekend, 1, WEEKEND_PART)
     p_weekend = np.where(
         np.nansum(np.where(weekend, clean, 0), axis=1) > 0, p_weekend, np.where(np.isnan(p_weekend), np.nan, 1.0)
     )

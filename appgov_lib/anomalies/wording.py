@@ -33,9 +33,12 @@ def compared_with(base: Baseline, loan: Loan, judgeable: Bools) -> Texts:
 
 
 def kinds(judged: Judgement, by_day: Bools, by_test: Bools) -> Texts:
-    """The kind of anomaly of each judged day [series, judged]: the test with the smallest p-value that chose it."""
+    """The kind of anomaly of each judged day [series, judged]: of the tests that chose it.
+
+    One over several days says more than one of the day alone; among them the smallest p-value counts.
+    """
     rise = judged.score > 0
-    best = np.where(by_day, judged.p_day, np.inf)
+    best = np.full(judged.p_day.shape, np.inf)
     kind = np.where(by_day, np.where(rise, "burst", "drop"), "").astype(object)
     for number, name in enumerate(TESTS):
         p = np.broadcast_to(judged.p_test[name][:, None], best.shape)
