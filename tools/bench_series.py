@@ -152,7 +152,7 @@ class _App:
             hit = [int(rng.choice(judged))]
             self.extra[hit] += (size - 1) * busy
         elif kind == "steady":
-            hit = [day for day in judged if not self.office or self.days[day].dayofweek < 5 or rng.random() < 0.5]
+            hit = [day for day in judged if not self.office or self.days[day].day_of_week < 5 or rng.random() < 0.5]
             self.extra[hit] += (size - 1) * typical
         elif kind == "ramp":
             length = int(rng.integers(7, 22))
@@ -164,7 +164,7 @@ class _App:
             size, length = 0.0, int(rng.integers(2, 8))
             start = int(rng.integers(0, WEEK - length + 1))
             if self.shape == "weekly job":  # the job's own day is among them
-                start = next(i for i, day in enumerate(judged) if self.days[day].dayofweek == self.weekday)
+                start = next(i for i, day in enumerate(judged) if self.days[day].day_of_week == self.weekday)
                 start, length = max(start - 1, 0), min(length, WEEK - max(start - 1, 0))
             elif self.office:
                 length = max(length, 3)
@@ -173,7 +173,7 @@ class _App:
             hit = [day for day in judged[start : start + length] if self.rate[day] > 0]
         else:
             size = float(rng.uniform(0.4, 1.5))
-            hit = [day for day in judged if self.days[day].dayofweek >= 5]
+            hit = [day for day in judged if self.days[day].day_of_week >= 5]
             self.extra[hit] += size * max(busy, 15.0)
         return kind, size, hit
 
