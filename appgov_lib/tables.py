@@ -113,6 +113,8 @@ COLUMNS: Mapping[str, Column] = {
     "calls_share": Column("Share of the app's calls", "share"),
     "bytes_share": Column("Share of the app's data", "share"),
     "dimension": Column("Kind", "words"),
+    "share": Column("Share", "share"),
+    "usual_share": Column("Usual share", "share"),
     "new_share": Column("Events with a new value", "share"),
     "sign_ins": Column("Sign-ins", "number"),
     "sign_ins_previous": Column("Sign-ins, period before", "number"),

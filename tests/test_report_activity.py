@@ -42,6 +42,23 @@ def test_nothing_is_said_only_where_a_log_was_read(make, sources, said):
     assert make(with_sources(*sources, status="not_permitted"), []).empty.startswith("Unknown: ")
 
 
+def test_who_made_an_unusual_day_is_named_beside_the_usual_share():
+    row = {
+        "day": DAY,
+        "metric": "api_calls",
+        "dimension": "user",
+        "value": "<ada@x>",
+        "share": 0.5,
+        "usual_share": None,
+    }
+    rows = [row | {"reason": ""}, row | {"dimension": "address", "value": None, "reason": "the logs do not tell"}]
+    rows.append(row | {"value": None, "reason": "nothing happened on this day"})
+    assert [list(said.values())[2:] for said in lines(app_activity.contributors_table(rows))] == [
+        ["user", "<ada@x>", "50.0%", "unknown"],
+        ["address", "unknown: the logs do not tell", "50.0%", "unknown"],
+    ]
+
+
 def test_what_could_not_be_judged_is_not_called_nothing_new():
     row = {"family": "sign_ins", "dimension": "country", "value": "<FR>", "first_seen": DAY, "events_now": 3}
     row |= {"values_before": 1, "novelty": "new", "reason": None}

@@ -10,6 +10,7 @@ from appgov_lib.tables import Column, Record, Table, table_of
 
 ENDPOINTS_SHOWN = 20
 NEW_SHOWN = 40
+CONTRIBUTORS_SHOWN = 60
 KINDS = {
     "network": "network of sign-ins",
     "address_block": "addresses of calls",
@@ -26,6 +27,7 @@ def activity_tables(facts: Facts, app_id: str) -> dict[str, Table]:
     details = facts.details
     return {
         "unusual": unusual_table(facts, facts.anomalies.get(app_id, [])),
+        "contributors": contributors_table(details.contributors.get(app_id, [])),
         "new": new_table(details.first_seen.get(app_id, [])),
         "users": users_table(facts, details.top_users.get(app_id, [])),
         "endpoints": endpoints_table(facts, details.endpoints.get(app_id, [])),
@@ -46,6 +48,35 @@ def unusual_table(facts: Facts, rows: Sequence[Record]) -> Table:
         [{name: row.get(name) for name in names} for row in rows],
         "Days unlike the app's own past",
         empty="No day of the period stands out." if logs else "Unknown: no log of this app's activity was read.",
+    )
+
+
+def contributors_table(rows: Sequence[Record]) -> Table:
+    """Return who and what made the flagged days, beside their usual share."""
+    shown = [
+        {
+            "day": row["day"],
+            "metric": row["metric"],
+            "dimension": row["dimension"],
+            "value": row["value"] if row["value"] is not None else f"unknown: {row['reason']}",
+            "share": row["share"],
+            "usual_share": row["usual_share"],
+        }
+        for row in rows
+        # that nothing happened is what the anomaly itself says
+        if row["value"] is not None or row["reason"] != "nothing happened on this day"
+    ]
+    return table_of(
+        shown,
+        "Who and what made these days",
+        {
+            "dimension": "What",
+            "value": "Who or where",
+            "share": Column("Share of the day", "share"),
+            "usual_share": Column("Usual share", "share"),
+        },
+        CONTRIBUTORS_SHOWN,
+        "No flagged day with anything in it.",
     )
 
 

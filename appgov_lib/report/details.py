@@ -32,6 +32,8 @@ class Details:
     top_users: Grouped = field(default_factory=dict)
     endpoints: Grouped = field(default_factory=dict)
     items: Grouped = field(default_factory=dict)
+    contributors: Grouped = field(default_factory=dict)
+    """Who and what made the anomalous days."""
     bands: Grouped = field(default_factory=dict)
     """Judged days of apps with an unusual day: metric, day, lower, upper."""
 
@@ -67,6 +69,7 @@ def gather_details(ask: Callable[[str], list[Record]], ask_file: Callable[[str],
         ),
         endpoints=grouped(ask_file("app_endpoints"), "app_id"),
         items=grouped(ask_file("app_items"), "app_id"),
+        contributors=grouped(ask_file("app_contributors"), "app_id"),
         bands=grouped(ask(of_apps("anomalies WHERE lower IS NOT NULL", "metric, day")), "app_id"),
     )
 
