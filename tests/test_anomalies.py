@@ -283,7 +283,7 @@ def test_a_burst_is_found_and_explained():
     values[-3] = 720
     rows = flagged(series(values))
     assert list(rows["day"]) == [DAYS[-3]]
-    assert rows["reason"].iloc[0].startswith("720 observed, above the 60 expected (99 % range ")
+    assert rows["reason"].iloc[0].startswith("720, 12.0 times the 60 expected for such a day (99 % range ")
     assert rows["score"].iloc[0] > 5
 
 
@@ -293,7 +293,7 @@ def test_silence_is_found_on_working_days_only():
     rows = flagged(series(values))
     assert list(rows["day"]) == list(DAYS[-7:-2])  # Monday to Friday; the weekend is always quiet
     assert (rows["score"] < 0).all()
-    assert rows["reason"].str.contains("below the 80 expected").all()
+    assert rows["reason"].str.startswith("Nothing, where 80 were expected for such a day").all()
 
 
 def test_one_raised_day_does_not_raise_its_week():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,7 @@ from appgov_lib.anomalies.common import Common
 from appgov_lib.anomalies.grid import Bools, Floats, Grid, Ints
 from appgov_lib.anomalies.judgement import TESTS, Judgement
 from appgov_lib.anomalies.peers import Loan
+from appgov_lib.formats import size
 
 Texts = NDArray[np.object_]
 
@@ -62,13 +65,29 @@ def reasons(
     found = np.flatnonzero(kind[at] != "")
     values: list[Floats] = [getattr(judged, name)[at][found] for name in ("observed", "expected", "lower", "upper")]
     for row, seen, usual, low, high in zip(found, *(part.tolist() for part in values), strict=True):
-        word = "above" if seen > usual else "below"
+        say = size if grid.is_bytes[series[row]] else _count
         found_by = FOUND_BY[kind[series[row], day[row]]].format(days=len(grid.test_ages))
         basis = f"from {base.days[series[row]]:.0f} earlier days"
         if against[series[row]] != OWN:
             basis = f"compared with {against[series[row]]}, {base.days[series[row]]:.0f} earlier days of its own"
         result[row] = (
-            f"{seen:,.0f} observed, {word} the {usual:,.0f} expected (99 % range {low:,.0f} to {high:,.0f}, {basis})"
+            f"{_beside(seen, usual, say)} expected for such a day (99 % range {say(low)} to {say(high)}, {basis})"
             f"{found_by}."
         )
     return result
+
+
+def _count(value: float) -> str:
+    """A count in words."""
+    return f"{value:,.0f}"
+
+
+def _beside(seen: float, usual: float, say: Callable[[float], str]) -> str:
+    """What was seen beside what is usual, the way a person would say it."""
+    if seen == 0:
+        return f"Nothing, where {say(usual)} were"
+    if usual < 1:
+        return f"{say(seen)}, where next to nothing was"
+    if seen >= usual:
+        return f"{say(seen)}, {seen / usual:,.1f} times the {say(usual)}"
+    return f"{say(seen)}, {seen / usual:.0%} of the {say(usual)}"
