@@ -14,6 +14,7 @@ import pytest
 import appgov_lib
 from appgov_lib.errors import WarehouseMissing
 from appgov_lib.settings import Settings
+from appgov_lib.store import warehouse
 from appgov_lib.store.warehouse import KEEP, Build, current_path
 
 
@@ -88,6 +89,23 @@ def test_a_crash_in_the_middle_leaves_the_old_one_current(settings: Settings) ->
         crash()
     assert read(settings) == 1
     assert not [path for path in settings.warehouse_dir.iterdir() if "crash" in path.name]
+
+
+def test_a_build_keeps_to_its_memory_and_spills_beside_its_file(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(warehouse._BUDGET, "memory_limit", "80MB")
+    wide = "SELECT n, repeat(md5(CAST(n AS VARCHAR)), 4) AS text FROM range(1_000_000) AS r(n)"
+    with Build(settings, "b") as build:
+        build.con.execute(f"CREATE TEMP TABLE steps AS {wide}")
+        (spilled,) = settings.warehouse_dir.glob(".building-*.tmp")
+        assert any(spilled.iterdir())
+        build.seal()
+        build.con.execute("CREATE TABLE t AS SELECT 7 AS n")
+        limit = build.con.execute("SELECT current_setting('memory_limit')").fetchall()[0][0]
+        assert float(limit.split()[0]) < 81
+    assert not list(settings.warehouse_dir.glob(".building-*"))
+    assert read(settings) == 7
 
 
 def test_what_a_killed_build_left_is_cleared_by_the_next(settings: Settings) -> None:

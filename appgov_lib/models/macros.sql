@@ -7,8 +7,11 @@ CREATE OR REPLACE TEMP MACRO to_utc(value) AS make_timestamp(epoch_us(coalesce(
     TRY_CAST(regexp_replace(value, '([+-])(\d:\d\d)$', '\10\2') AS TIMESTAMPTZ)
 )));
 
--- A GUID in one spelling; empty text and the all-zero GUID mean "none".
-CREATE OR REPLACE TEMP MACRO guid(value) AS nullif(nullif(lower(trim(value)), ''), '00000000-0000-0000-0000-000000000000');
+-- A GUID in one spelling; empty text and the all-zero GUID mean "none". Trimming looks at every letter, so only what is
+-- not a plain GUID is trimmed: millions are read.
+CREATE OR REPLACE TEMP MACRO guid(value) AS nullif(nullif(lower(
+    CASE WHEN strlen(value) = 36 AND NOT contains(value, ' ') THEN value ELSE trim(value) END
+), ''), '00000000-0000-0000-0000-000000000000');
 
 -- Text where empty means "none". Names are kept as they came, blanks and look-alike letters included.
 CREATE OR REPLACE TEMP MACRO filled(value) AS nullif(value, '');

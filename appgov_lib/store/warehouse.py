@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +35,9 @@ T = TypeVar("T")
 _FILE_NAME = re.compile(r"warehouse-[A-Za-z0-9._-]+\.duckdb")
 _BUILDING = ".building-"
 _NO_EXTENSIONS = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+_BUDGET = {"memory_limit": "1500MB", "checkpoint_threshold": "1GB"}
+"""What a build may take: beyond it DuckDB spills into a folder beside the new file. Without the threshold the whole
+file would be written over every 16 MB."""
 _READER = {**_NO_EXTENSIONS, "enable_external_access": "false", "lock_configuration": "true"}
 
 
@@ -96,7 +100,7 @@ class Scratch:
     def __init__(self, path: Path, readable: tuple[Path, ...]) -> None:
         """Create the file at `path`; raw data may be read from the folders `readable`, and from nowhere else."""
         self.path = path
-        self.con = duckdb.connect(str(path), config=dict(_NO_EXTENSIONS))
+        self.con = duckdb.connect(str(path), config={**_NO_EXTENSIONS, **_BUDGET})
         path.chmod(0o600)
         self.con.execute("SET TimeZone = 'UTC'")
         folders = [str(folder.resolve()) for folder in (*readable, path.parent)]
@@ -108,7 +112,9 @@ class Scratch:
     def seal(self) -> duckdb.DuckDBPyConnection:
         """Close the way to the raw files: rules that users write see the new file and nothing else."""
         self.con.close()
-        self.con = duckdb.connect(str(self.path), config={**_NO_EXTENSIONS, "enable_external_access": "false"})
+        self.con = duckdb.connect(
+            str(self.path), config={**_NO_EXTENSIONS, **_BUDGET, "enable_external_access": "false"}
+        )
         self.con.execute("SET TimeZone = 'UTC'")
         self.con.execute("SET lock_configuration = true")
         return self.con
@@ -162,8 +168,8 @@ class Build:
         """Publish the file, or remove it if the block failed."""
         self.con.close()
         if error is not None:
-            _remove(self._path)
-            _remove(self._path.with_name(self._path.name + ".wal"))
+            for ending in ("", ".wal", ".tmp"):
+                _remove(self._path.with_name(self._path.name + ending))
             return
         target = _free(self._folder, f"warehouse-{self.build_id}", ".duckdb")
         self._path.rename(target)
@@ -202,6 +208,12 @@ def _prune(folder: Path, current: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Delete a file if it is there and nobody holds it (Windows refuses then); a later build tries again."""
+    """Delete a file, or a folder of spilled rows, that is there and nobody holds (Windows refuses then).
+
+    A later build tries again.
+    """
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+        return
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ WITH scoped AS (
 ),
 
 -- Everything in one form: holder_id is the app (or the role's holder), value what it holds, object_key its id.
-forms AS (
+forms AS MATERIALIZED (
     SELECT
         source,
         CASE source WHEN 'delegated_grants' THEN 'delegated' ELSE 'application' END AS kind,
@@ -48,21 +48,22 @@ forms AS (
 ),
 
 -- What changed its form meanwhile (a new name, another scope beside it) is the same thing; its latest form counts.
--- Nearly nothing does, and picking the latest of one is dear, so what has one form only goes past.
-counted AS MATERIALIZED (
-    SELECT *, count(*) OVER (PARTITION BY kind, object_key, value) AS forms FROM forms
+-- Nearly nothing does, and picking the latest of one is dear, so what has one form only goes past. Counting hashes is
+-- cheap; two things that share a hash by chance are grouped, each by itself, which changes neither.
+changed AS (
+    SELECT hash(kind, object_key, value) AS mark FROM forms GROUP BY mark HAVING count(*) > 1
 ),
 
 things AS (
-    SELECT * EXCLUDE (forms) FROM counted WHERE forms = 1
+    SELECT * FROM forms WHERE hash(kind, object_key, value) NOT IN (SELECT mark FROM changed)
     UNION ALL BY NAME
     SELECT
         kind, object_key, value,
-        arg_max_null(COLUMNS(* EXCLUDE (kind, object_key, value, readings, forms)),
+        arg_max_null(COLUMNS(* EXCLUDE (kind, object_key, value, readings)),
             (readings[-1], readings[1], name, ends_at, principal_id)),
         list_sort(list_distinct(flatten(list(readings)))) AS readings
-    FROM counted
-    WHERE forms > 1
+    FROM forms
+    WHERE hash(kind, object_key, value) IN (SELECT mark FROM changed)
     GROUP BY kind, object_key, value
 ),
 

@@ -104,4 +104,5 @@ SELECT
         ELSE doubt
     END AS reason
 FROM judged
-ORDER BY check_id, object_id
+-- an object's rows side by side: its four ids repeat, and take a fifth of the space and half the time to store
+ORDER BY object_id, check_id

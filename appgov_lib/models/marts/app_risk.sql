@@ -16,8 +16,8 @@ sums AS (
         coalesce(sum(points) FILTER (dimension = 'likelihood'), 0) AS likelihood,
         coalesce(sum(max_points) FILTER (dimension = 'impact' AND NOT known), 0) AS impact_unknown,
         coalesce(sum(max_points) FILTER (dimension = 'likelihood' AND NOT known), 0) AS likelihood_unknown,
-        to_json(list({'part': part_id, 'points': points, 'why': why, 'dimension': dimension, 'known': known}
-            ORDER BY dimension, points DESC, part_id)) AS risk_parts
+        -- sorted as structs, whose first fields decide: an aggregate with ORDER BY takes twice as long
+        list_sort(list({'dimension': dimension, 'loss': -points, 'part': part_id, 'why': why, 'known': known})) AS parts
     FROM app_risk_parts
     GROUP BY service_principal_id
 ),
@@ -31,7 +31,8 @@ scored AS (
         -- how much higher the score could be: never beyond the cap of the dimension
         coalesce(least(s.impact_unknown, c.impact - s.impact), 0)
             + coalesce(least(s.likelihood_unknown, c.likelihood - s.likelihood), 0) AS unknown_points,
-        coalesce(s.risk_parts, CAST('[]' AS JSON)) AS risk_parts,
+        coalesce(to_json(list_transform(s.parts, lambda p: {'part': p.part, 'points': -p.loss, 'why': p.why,
+            'dimension': p.dimension, 'known': p.known})), CAST('[]' AS JSON)) AS risk_parts,
         c.version
     FROM app_identity AS i
     CROSS JOIN caps AS c

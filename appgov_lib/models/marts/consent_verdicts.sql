@@ -19,8 +19,8 @@ matches AS (
         w.policy_id,
         w.is_listed,
         s.effect,
-        bool_or(s.classification <> 'all') AS asks_for_class,
-        max(CASE (
+        s.classification <> 'all' AS asks_for_class,
+        CASE (
             CASE s.permission_type
                 WHEN 'delegated' THEN CASE WHEN a.needs_admin THEN NULL ELSE true END
                 WHEN 'delegatedUserConsentable' THEN NOT a.needs_admin
@@ -35,11 +35,10 @@ matches AS (
             AND (s.client_publisher_ids IS NULL
                 OR coalesce(list_contains(s.client_publisher_ids, lower(a.verified_publisher_id)), false))
             AND (NOT s.verified_only OR a.verified_publisher_id IS NOT NULL)
-        ) WHEN true THEN 2 WHEN false THEN 0 ELSE 1 END) AS match
+        ) WHEN true THEN 2 WHEN false THEN 0 ELSE 1 END AS match
     FROM consent_asks AS a
     CROSS JOIN (FROM consent_policy_widths WHERE is_for_users) AS w
     LEFT JOIN consent_condition_sets AS s ON lower(s.policy_id) = w.policy_id
-    GROUP BY ALL
 ),
 
 by_policy AS (

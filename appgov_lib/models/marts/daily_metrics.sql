@@ -30,11 +30,11 @@ first_days AS (
     SELECT app_id, 'api_activity' AS family, min(day) AS first_day FROM app_activity_daily GROUP BY app_id
 ),
 
--- every source the app uses must cover the day
-seen_days AS (
+source_days AS (
     SELECT
         a.app_id,
         a.family,
+        n.sources,
         c.day
     FROM app_sources AS a
     INNER JOIN source_counts AS n ON n.app_id = a.app_id AND n.family = a.family
@@ -43,8 +43,17 @@ seen_days AS (
         ON c.source = a.source
         AND c.day >= f.first_day
         AND c.day <= CAST($as_of AS DATE)
-    GROUP BY a.app_id, a.family, c.day
-    HAVING count(*) = min(n.sources)
+),
+
+-- every source the app uses must cover the day; most apps use one, whose days need no counting
+seen_days AS (
+    SELECT app_id, family, day FROM source_days WHERE sources = 1
+    UNION ALL
+    SELECT app_id, family, day
+    FROM source_days
+    WHERE sources > 1
+    GROUP BY app_id, family, day
+    HAVING count(*) = min(sources)
 ),
 
 sign_ins AS (

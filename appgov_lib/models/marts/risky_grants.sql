@@ -33,7 +33,7 @@ summed AS (
         g.permission_type,
         g.consent_type,
         g.principal_id,
-        list(g.permission ORDER BY g.permission) FILTER (p.privilege_level IN ('high', 'medium')) AS permissions,
+        list_sort(list(g.permission) FILTER (p.privilege_level IN ('high', 'medium'))) AS permissions,
         bool_or(p.privilege_level = 'high') AS has_high,
         any_value(p.resource_name) AS resource_name,
         count(*) FILTER (v.is_open IS false) AS closed,

@@ -1,51 +1,27 @@
 -- grain: credential in one form (a renamed one has several), with the readings it was seen in
--- source: Graph /applications, /servicePrincipals and federated credentials of all complete snapshots
-WITH objects AS (
-    SELECT
-        'applications' AS source, 'application' AS credential_origin, snapshot_of(filename) AS snapshot_id,
-        id, "appId", "passwordCredentials", "keyCredentials"
-    FROM read_json($applications_history,
-        format = 'newline_delimited', records = true, ignore_errors = true, filename = true, columns = {
-        id: 'VARCHAR',
-        "appId": 'VARCHAR',
-        "passwordCredentials": 'JSON',
-        "keyCredentials": 'JSON'
-    })
+-- source: objects_seen_history, Graph federated credentials of all complete snapshots, kept_credentials_seen
+WITH listed AS (
+    SELECT source, id, "appId", readings, 'secret' AS kind, unnest(items("passwordCredentials")) AS credential
+    FROM objects_seen_history
     UNION ALL
-    SELECT
-        'service_principals', 'service_principal', snapshot_of(filename),
-        id, "appId", "passwordCredentials", "keyCredentials"
-    FROM read_json($service_principals_history,
-        format = 'newline_delimited', records = true, ignore_errors = true, filename = true, columns = {
-        id: 'VARCHAR',
-        "appId": 'VARCHAR',
-        "passwordCredentials": 'JSON',
-        "keyCredentials": 'JSON'
-    })
-),
-
-listed AS (
-    SELECT * EXCLUDE ("passwordCredentials", "keyCredentials"), 'secret' AS kind,
-        unnest(items("passwordCredentials")) AS credential
-    FROM objects
-    UNION ALL
-    SELECT * EXCLUDE ("passwordCredentials", "keyCredentials"), 'key' AS kind,
-        unnest(items("keyCredentials")) AS credential
-    FROM objects
+    SELECT source, id, "appId", readings, 'key' AS kind, unnest(items("keyCredentials")) AS credential
+    FROM objects_seen_history
     UNION ALL
     -- one record per application and credential, around the object as received
-    SELECT 'federated_credentials', 'application', snapshot_of(filename), parent_id, NULL, 'federated', record
+    SELECT 'federated_credentials', f.parent_id, NULL, [r.reading], 'federated', f.record
     FROM read_json($federated_credentials_history,
         format = 'newline_delimited', records = true, ignore_errors = true, filename = true, columns = {
         parent_id: 'VARCHAR',
         record: 'JSON'
-    })
+    }) AS f
+    INNER JOIN source_readings AS r
+        ON r.source = 'federated_credentials' AND r.snapshot_id = snapshot_of(f.filename)
 ),
 
 raw AS (
     SELECT
         l.source,
-        l.credential_origin,
+        CASE l.source WHEN 'service_principals' THEN 'service_principal' ELSE 'application' END AS credential_origin,
         guid(l.id) AS object_id,
         guid(l."appId") AS app_id,
         guid(CASE l.kind WHEN 'federated' THEN l.credential ->> '$.id' ELSE l.credential ->> '$.keyId' END) AS key_id,
@@ -58,10 +34,8 @@ raw AS (
             AS name,
         to_utc(l.credential ->> '$.startDateTime') AS starts_at,
         to_utc(l.credential ->> '$.endDateTime') AS ends_at,
-        list(r.reading) AS readings
+        l.readings
     FROM listed AS l
-    INNER JOIN source_readings AS r ON r.source = l.source AND r.snapshot_id = l.snapshot_id
-    GROUP BY ALL
 ),
 
 kept AS (

@@ -1,6 +1,6 @@
 -- grain: sign-in
 -- source: every sign_ins_from_* shape; one row per id, the richest shape wins
-WITH records AS (
+WITH records AS MATERIALIZED (
     SELECT 1 AS preference, * FROM sign_ins_from_graph
     UNION ALL BY NAME
     SELECT 2 AS preference, * FROM sign_ins_from_diagnostic
@@ -8,6 +8,11 @@ WITH records AS (
     SELECT 3 AS preference, * FROM sign_ins_from_log_analytics
     UNION ALL BY NAME
     SELECT 4 AS preference, * FROM sign_ins_from_unified_audit
+),
+
+-- Nearly every sign-in came once, and ranking such wide rows is dear, so only ids whose hash occurs again are ranked.
+repeated AS (
+    SELECT hash(sign_in_id) AS mark FROM records GROUP BY mark HAVING count(*) > 1
 ),
 
 ranked AS (
@@ -21,8 +26,13 @@ ranked AS (
                 created_at, app_id, sign_in_type, error_code, ip_address, risk_level, risk_state
         ) AS choice
     FROM records
+    WHERE hash(sign_in_id) IN (SELECT mark FROM repeated)
 )
 
+SELECT * EXCLUDE (preference), 1 AS copies
+FROM records
+WHERE hash(sign_in_id) NOT IN (SELECT mark FROM repeated)
+UNION ALL BY NAME
 SELECT * EXCLUDE (preference, choice)
 FROM ranked
 WHERE choice = 1
