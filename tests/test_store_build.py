@@ -305,3 +305,21 @@ def test_reference_tables_name_their_sources() -> None:
             assert {row["level"] for row in rows} == {"high", "medium", "low"}
             assert {row["access"] for row in rows} == {"read", "write"}
             assert {row["permission_type"] for row in rows} == {"application", "delegated"}
+
+
+def test_a_build_that_needs_more_memory_gets_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(settings)
+    given: list[str] = []
+    inner = build_module.Build
+
+    def counted(*args: Any, memory: str, **more: Any) -> Any:
+        given.append(memory)
+        return inner(*args, memory=memory, **more)
+
+    monkeypatch.setattr(build_module, "Build", counted)
+    monkeypatch.setattr(build_module, "MEMORY", "1MB")
+    monkeypatch.setattr(build_module, "_judge", lambda *_: None)
+    result = build(settings, AS_OF, 7)
+    assert given == ["1MB", build_module.MORE_MEMORY]
+    assert result.path.exists()
+    assert not list(settings.warehouse_dir.glob(".building-*"))  # the first try left nothing

@@ -14,7 +14,6 @@ import pytest
 import appgov_lib
 from appgov_lib.errors import WarehouseMissing
 from appgov_lib.settings import Settings
-from appgov_lib.store import warehouse
 from appgov_lib.store.warehouse import KEEP, Build, current_path
 
 
@@ -91,12 +90,9 @@ def test_a_crash_in_the_middle_leaves_the_old_one_current(settings: Settings) ->
     assert not [path for path in settings.warehouse_dir.iterdir() if "crash" in path.name]
 
 
-def test_a_build_keeps_to_its_memory_and_spills_beside_its_file(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(warehouse._BUDGET, "memory_limit", "80MB")
+def test_a_build_keeps_to_its_memory_and_spills_beside_its_file(settings: Settings) -> None:
     wide = "SELECT n, repeat(md5(CAST(n AS VARCHAR)), 4) AS text FROM range(1_000_000) AS r(n)"
-    with Build(settings, "b") as build:
+    with Build(settings, "b", memory="80MB") as build:
         build.con.execute(f"CREATE TEMP TABLE steps AS {wide}")
         (spilled,) = settings.warehouse_dir.glob(".building-*.tmp")
         assert any(spilled.iterdir())

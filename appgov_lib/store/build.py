@@ -39,7 +39,7 @@ from appgov_lib.store.models import (
     reference_tables,
     run_model,
 )
-from appgov_lib.store.warehouse import Build
+from appgov_lib.store.warehouse import MEMORY, MORE_MEMORY, Build
 
 Progress = Callable[[str], None]
 
@@ -67,6 +67,15 @@ def build(settings: Settings, as_of: date, days: int = 7, progress: Progress | N
     damaged, or a check fails; the earlier warehouse stays current then.
     """
     tell = progress or (lambda _: None)
+    try:
+        return _build(settings, as_of, days, tell, MEMORY)
+    except duckdb.OutOfMemoryException:
+        # the steps that cannot spill needed more than the usual
+        return _build(settings, as_of, days, tell, MORE_MEMORY)
+
+
+def _build(settings: Settings, as_of: date, days: int, tell: Progress, memory: str) -> BuildResult:
+    """Build and publish within so much memory."""
     snapshots = read_snapshots(settings.raw_dir)
     if not snapshots:
         raise ConfigError(
@@ -83,7 +92,7 @@ def build(settings: Settings, as_of: date, days: int = 7, progress: Progress | N
     own = own_tables(settings)
     build_id = make_build_id(as_of, days, snapshots, ledger, own)
     models = load_models()
-    with Build(settings, build_id, readable=readable_folders(settings)) as target:
+    with Build(settings, build_id, readable=readable_folders(settings), memory=memory) as target:
         con = target.con
         standing = make_models(con, settings, snapshots, ledger, models, as_of, days, tell)
         tell("check_results")

@@ -35,9 +35,11 @@ T = TypeVar("T")
 _FILE_NAME = re.compile(r"warehouse-[A-Za-z0-9._-]+\.duckdb")
 _BUILDING = ".building-"
 _NO_EXTENSIONS = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-_BUDGET = {"memory_limit": "1500MB", "checkpoint_threshold": "1GB"}
-"""What a build may take: beyond it DuckDB spills into a folder beside the new file. Without the threshold the whole
-file would be written over every 16 MB."""
+MEMORY, MORE_MEMORY = "1500MB", "80%"
+"""What a build may take: beyond it DuckDB spills into a folder beside the new file. Not every step can spill: a build for
+which the first is too little is begun anew with the second, a share of the machine's memory."""
+_WRITES = {"checkpoint_threshold": "1GB"}
+"""Without it the whole file would be written over every 16 MB."""
 _READER = {**_NO_EXTENSIONS, "enable_external_access": "false", "lock_configuration": "true"}
 
 
@@ -97,10 +99,11 @@ class Scratch:
 
     con: duckdb.DuckDBPyConnection
 
-    def __init__(self, path: Path, readable: tuple[Path, ...]) -> None:
+    def __init__(self, path: Path, readable: tuple[Path, ...], memory: str = MEMORY) -> None:
         """Create the file at `path`; raw data may be read from the folders `readable`, and from nowhere else."""
         self.path = path
-        self.con = duckdb.connect(str(path), config={**_NO_EXTENSIONS, **_BUDGET})
+        self._config = {**_NO_EXTENSIONS, **_WRITES, "memory_limit": memory}
+        self.con = duckdb.connect(str(path), config=dict(self._config))
         path.chmod(0o600)
         self.con.execute("SET TimeZone = 'UTC'")
         folders = [str(folder.resolve()) for folder in (*readable, path.parent)]
@@ -112,9 +115,7 @@ class Scratch:
     def seal(self) -> duckdb.DuckDBPyConnection:
         """Close the way to the raw files: rules that users write see the new file and nothing else."""
         self.con.close()
-        self.con = duckdb.connect(
-            str(self.path), config={**_NO_EXTENSIONS, **_BUDGET, "enable_external_access": "false"}
-        )
+        self.con = duckdb.connect(str(self.path), config={**self._config, "enable_external_access": "false"})
         self.con.execute("SET TimeZone = 'UTC'")
         self.con.execute("SET lock_configuration = true")
         return self.con
@@ -137,9 +138,12 @@ class Build:
     `readable` are the folders raw data may be read from; the connection reaches nothing else.
     """
 
-    def __init__(self, settings: Settings, build_id: str, readable: tuple[Path, ...] = ()) -> None:
+    def __init__(
+        self, settings: Settings, build_id: str, readable: tuple[Path, ...] = (), memory: str = MEMORY
+    ) -> None:
         """Remember where to build; nothing is written before the block is entered."""
         self.build_id = build_id
+        self._memory = memory
         self._settings = settings
         self._readable = readable
         self._folder = settings.warehouse_dir
@@ -154,7 +158,7 @@ class Build:
         for leftover in sorted(self._folder.glob(f"{_BUILDING}*")):
             _remove(leftover)
         self._path = _free(self._folder, f"{_BUILDING}{self.build_id}", ".duckdb")
-        self._file = Scratch(self._path, self._readable)
+        self._file = Scratch(self._path, self._readable, self._memory)
         self.con = self._file.con
         return self
 
