@@ -23,6 +23,7 @@ from typing import IO
 
 HERE = Path(__file__).resolve().parent
 WAYS = HERE / "bench_ways.py"
+TABLES = ("extraction", "proof", "kills", "build", "anomalies", "pipeline")
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,23 @@ def builds(objects: int) -> bool:
     return not failed
 
 
+def anomalies(apps: int) -> bool:
+    """Print how well and how fast anomalies are found; False when a bound does not hold."""
+    import bench_anomalies as found
+
+    print(f"{len(found.SEEDS)} tenants of {found.APPS} apps, 5 % attacked; precision, recall and F1 count apps\n")
+    counts = found.compare()
+    print(found.table(counts), "\n")
+    print("Other shares of attacked apps, other budgets\n")
+    print(found.budget_table(), "\n")
+    print("Found, by shape of the app and kind of attack\n")
+    print(found.recall_table(), "\n")
+    fast, in_time = found.speed(apps)
+    print(fast, "\n")
+    ours = counts["appgov"][0]
+    return in_time and ours.f1 >= found.WANTED_F1 and ours.precision >= found.WANTED_PRECISION
+
+
 def table(rows: list[Row], base: str = "") -> str:
     """The rows as Markdown; with `base`, how many times that row's rate each one reaches."""
     reference = next((row.rate for row in rows if row.name == base), None)
@@ -183,7 +201,8 @@ def main() -> None:
     options.add_argument("--model-objects", type=int, default=1_500, help="of them through SDK models (slow)")
     options.add_argument("--runs", type=int, default=3, help="runs of each fast way; the median is shown")
     options.add_argument("--kill-objects", type=int, default=5_000, help="service principals of the run that is killed")
-    options.add_argument("--only", choices=("extraction", "proof", "kills", "build", "pipeline"), help="one table")
+    options.add_argument("--anomaly-apps", type=int, default=20_000, help="apps of five metrics each, for speed")
+    options.add_argument("--only", choices=TABLES, help="one table")
     chosen = options.parse_args()
     print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     held = []
@@ -200,6 +219,9 @@ def main() -> None:
     if chosen.only in (None, "build"):
         print(f"`appgov build` of {chosen.objects:,} service principals and of a tenth\n")
         held.append(builds(chosen.objects))
+    if chosen.only in (None, "anomalies"):
+        print("Anomalies\n")
+        held.append(anomalies(chosen.anomaly_apps))
     if chosen.only in (None, "pipeline"):
         print("The verbs on the sample tenant\n")
         print(table(pipeline()))
