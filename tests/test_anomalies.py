@@ -39,7 +39,8 @@ def test_output_has_the_named_columns_for_the_last_seven_days():
     assert list(scored.columns) == list(OUTPUT_TYPES)
     assert {name: str(kind) for name, kind in scored.dtypes.items()} == OUTPUT_TYPES
     assert list(scored["day"]) == list(DAYS[-7:])
-    assert set(scored["history_days"]) == {8}
+    assert set(scored["history_days"]) == {84}
+    assert set(scored["compared_with"]) == {"own history"}
 
 
 def test_empty_input_gives_an_empty_table_with_the_same_types():
@@ -93,67 +94,38 @@ def test_bad_input_is_one_sentence(change, words: str):
 
 
 def test_count_numbers():
-    # 100 a day for 84 days, 100 again: expected 100; residuals are 0, so the over-dispersion is at its floor 1 and the
-    # variance is (1 + 1.57 / 8) x (100 + 1) = 1.19625 x 101 = 120.82.
+    # 100 a day for 84 days: no deviation, so over-dispersion and scale are at their floors 0.01 and 1, the wander of
+    # the level at 0.08. A day of 200 is 2 / 0.1 x (asinh(0.1 sqrt(200.375)) - asinh(0.1 sqrt(100.375))) = 5.254 off.
+    # Scale: sqrt(1 + 1.57 / 12 + (0.08 x sqrt(100 / (1 + 1)))^2) = 1.2048 for a median of twelve Sundays.
     values = np.full(91, 100.0)
-    values[-1] = 140
+    values[-1] = 200
     row = score_daily(series(values)).iloc[-1]
-    variance = (1 + 1.57 / 8) * 101
-    shape, chance = 100**2 / (variance - 100), 100 / variance
+    off = 20 * (math.asinh(0.1 * math.sqrt(200.375)) - math.asinh(0.1 * math.sqrt(100.375)))
+    scale = math.sqrt(1 + 1.57 / 12 + 0.08**2 * 100 / 2)
     assert row["expected"] == pytest.approx(100)
-    assert row["upper"] == stats.nbinom.isf(0.005, shape, chance) == 130
-    assert row["lower"] == stats.nbinom.ppf(0.005, shape, chance) == 73
-    # Mid-p of 140 or more, as a normal score, then the t tail of 0.37 x 24 weekend days.
-    above = stats.nbinom.sf(140, shape, chance) + stats.nbinom.pmf(140, shape, chance) / 2
-    assert row["score"] == pytest.approx(stats.norm.isf(above))
-    assert row["p_value"] == pytest.approx(2 * stats.t.sf(row["score"], 0.37 * 24))
-    assert not row["is_anomaly"]  # not twice the expected value
+    assert row["score"] == pytest.approx(off / scale)
+    assert row["p_value"] == pytest.approx(2 * stats.t.sf(off / scale, 60))  # 0.74 x 84 days, at most 60
+    reach = stats.t.isf(0.005, 60) * scale
+    root = math.sinh((20 * math.asinh(0.1 * math.sqrt(100.375)) + reach) / 20) / 0.1
+    assert row["upper"] == pytest.approx(root**2 - 0.375)
 
 
 def test_byte_numbers():
-    # Steady bytes have the floor scale 0.25, widened for a median of 8: 0.25 x sqrt(1.19625) = 0.27343.
-    values = np.full(91, 1e6)
-    values[-2] = 4e6
+    # Steady bytes: over-dispersion 0.06, so nearly the logarithm in units of sqrt(0.06) = 0.245.
+    values = np.full(91, 1e9)
+    values[-2] = 4e9
     row = score_daily(series(values, "bytes_returned")).iloc[-2]
-    spread = 0.25 * math.sqrt(1 + 1.57 / 8)
-    assert row["expected"] == pytest.approx(1e6)
-    assert row["score"] == pytest.approx((math.log1p(4e6) - math.log1p(1e6)) / spread)  # log 4 / 0.27343 = 5.07
-    reach = stats.t.isf(0.005, 0.37 * 24) * spread
-    assert row["upper"] == pytest.approx(math.expm1(math.log1p(1e6) + reach))
-    assert row["lower"] == pytest.approx(math.expm1(math.log1p(1e6) - reach))
-    assert row["p_value"] == pytest.approx(2 * stats.t.sf(row["score"], 0.37 * 24))
+    scale = math.sqrt(1 + 1.57 / 12 + 0.08**2 / 0.06)
+    assert row["score"] == pytest.approx(math.log(4) / math.sqrt(0.06) / scale, rel=1e-3)
+    assert row["lower"] * row["upper"] == pytest.approx(1e18, rel=1e-2)  # the range is even on the logarithm
 
 
-def test_byte_noise_is_the_median_deviation():
-    # Weeks alternate between e^0.4 above and below 1 MB: the median of four and four is 1 MB, every residual 0.4, and
-    # two weeks six apart agree, so there is no trend. Scale = 1.4826 x 0.4 x sqrt(8 / 7) x sqrt(1 + 1.57 / 8) = 0.6934.
-    week = np.arange(90, -1, -1) // 7
-    values = np.expm1(np.log(1e6) + np.where(week == 0, 2.0, np.where(week % 2 == 0, 0.4, -0.4)))
-    row = score_daily(series(values, "bytes_returned")).iloc[0]
-    assert row["score"] == pytest.approx(2.0 / 0.6934, rel=1e-3)
-    assert row["p_value"] == pytest.approx(2 * stats.t.sf(2.0 / 0.6934, 0.37 * 60), rel=1e-2)  # a Monday
-
-
-def test_count_noise_is_the_over_dispersion():
-    # Weeks alternate between 49 and 199. In log1p the middle is sqrt(50 x 200) = 100, so 99 is expected; the residuals
-    # are (49 - 99) / sqrt(100) = -5 and 10, their median size 7.5. Scale = 1.4826 x 7.5 x sqrt(8 / 7) x sqrt(1.19625)
-    # = 13.0018, variance = 13.0018^2 x 100 = 16,904.7.
-    week = np.arange(90, -1, -1) // 7
-    row = score_daily(series(np.where(week == 0, 700, np.where(week % 2 == 0, 49, 199)))).iloc[0]
-    variance = (1.4826 * 7.5) ** 2 * (8 / 7) * (1 + 1.57 / 8) * 100
-    assert row["expected"] == pytest.approx(99)
-    assert row["upper"] == stats.nbinom.isf(0.005, 99**2 / (variance - 99), 99 / variance)
-    assert variance == pytest.approx(16_904.7, rel=1e-4)
-
-
-def test_week_number():
-    # Each day twice the expected bytes: score log 2 / 0.27343 = 2.535 on seven days; a mean of seven independent days,
-    # with a tenth for the uncertain level, varies by 1.1 / sqrt(7) = 0.41576; 2.535 / 0.41576 = 6.097.
-    values = np.full(91, 1e6)
-    values[-7:] = 2e6 + 1
-    rows = score_daily(series(values, "bytes_returned"))
-    assert rows["week_p_value"].to_numpy() == pytest.approx(np.full(7, 2 * stats.t.sf(6.097, 0.37 * 60)), rel=1e-2)
-    assert rows["is_anomaly"].all()
+def test_a_series_that_bursts_by_itself_is_judged_by_its_own_bursts():
+    values = np.random.default_rng(5).poisson(100, 91).astype(float)
+    values[-3] = 300
+    assert list(flagged(series(values))["day"]) == [DAYS[-3]]
+    values[[15, 38, 50]] = 350
+    assert flagged(series(values)).empty
 
 
 def test_the_median_ignores_an_earlier_burst():
@@ -221,25 +193,37 @@ def test_an_app_without_a_value_in_the_window_is_not_judged():
     assert set(score_daily(daily)["app_id"]) == {"app"}
 
 
-@pytest.mark.parametrize(
-    ("days", "judged", "points"),
-    [
-        (7 + 28, 7, {4}),  # four of each weekday
-        (7 + 21, 7, {15, 6}),  # three of each: the 15 weekdays together, the 6 weekend days together
-        (7 + 14, 5, {10, 0}),  # 10 weekdays are enough, 4 weekend days are not
-        (7 + 7, 0, {0}),
-        (7, 0, {0}),
-        (1, 0, {0}),
-    ],
-)
-def test_short_history(days: int, judged: int, points: set[int]):
+@pytest.mark.parametrize(("days", "judged"), [(7 + 28, 7), (7 + 21, 7), (7 + 20, 0), (7, 0), (1, 0)])
+def test_short_history_without_peers(days: int, judged: int):
     scored = score_daily(series(50, days=DAYS[-days:]))
     known = scored["p_value"].notna()
     assert known.sum() == judged
     assert set(scored.loc[~known, "reason"]) <= {"history too short"}
     assert not scored.loc[~known, "is_anomaly"].any()
     assert scored.loc[~known, ["expected", "lower", "upper", "score", "p_value"]].isna().all(axis=None)
-    assert set(scored["history_days"]) == points
+    assert set(scored["history_days"]) == {max(days - 7, 0)}
+
+
+def test_a_young_app_is_compared_with_its_peers_and_says_so():
+    rng = np.random.default_rng(2)
+    peers = [series(rng.poisson(200, 91), app_id=f"old-{n:02}") for n in range(12)]
+    few = [series(rng.poisson(200, 16), app_id="ten-days", days=DAYS[-16:]) for _ in "1"]
+    none = [series(rng.poisson(200, 5), app_id="new", days=DAYS[-5:])]
+    loud = [series(np.where(np.arange(16) < 9, 200, 4000), app_id="loud", days=DAYS[-16:])]
+    scored = score_daily(pd.concat([*peers, *few, *none, *loud]))
+    against = scored.groupby("app_id")["compared_with"].first()
+    assert against["ten-days"] == "own first days and peers"
+    assert against["new"] == "peers"
+    assert against["old-00"] == "own history"
+    assert set(scored.loc[scored["is_anomaly"], "app_id"]) == {"loud"}
+    assert scored.loc[scored["app_id"] == "loud", "reason"].str.contains("compared with own first days and peers").any()
+    # Peers are apps of the same kind: with none of its kind the young app is not judged.
+    kinds = pd.DataFrame({"app_id": scored["app_id"].unique()}).assign(kind="own")
+    kinds.loc[kinds["app_id"] == "loud", "kind"] = "foreign"
+    alone = score_daily(pd.concat([*peers, *few, *none, *loud]), kinds)
+    assert set(alone.loc[alone["app_id"] == "loud", "reason"]) == {"history too short"}
+    with pytest.raises(UserError, match="no column 'kind'"):
+        score_daily(peers[0], kinds[["app_id"]])
 
 
 def test_history_weeks_limits_what_is_looked_at():
@@ -281,8 +265,8 @@ def test_how_much_is_news(usual: float, today: float, news: bool):
 
 
 def test_how_much_is_news_for_a_week():
-    # A week needs ten more a day on average: 7 x (9 - 4) = 35 is too little, 7 x (16 - 4) = 84 is not.
-    for today, count in ((9, 0), (16, 7)):
+    # A week needs thirty more in all: 7 x (8 - 4) = 28 is too little, 7 x (16 - 4) = 84 is not.
+    for today, count in ((8, 0), (16, 7)):
         values = np.full(91, 4)
         values[-7:] = today
         assert len(flagged(series(values))) == count
@@ -324,18 +308,38 @@ def test_a_weekend_job_is_its_own_normal():
 
 def test_a_monthly_job_has_been_seen_before():
     values = np.where(DAYS.day == 10, 5000.0, 20.0)  # 10 September, October and, in the judged week, November
-    assert flagged(series(values)).empty
-    # Older than two weeks there are ten weeks of history; two of them hold such a day.
-    assert score_daily(series(values)).iloc[1]["p_value"] == pytest.approx(2 / 10)
+    scored = score_daily(series(values))
+    assert not scored["is_anomaly"].any()
+    assert scored.iloc[1]["reason"].endswith("a monthly run.")
     first_time = np.where(pd.Timestamp("2026-11-10") == DAYS, 5000.0, 20.0)
     assert list(flagged(series(first_time))["day"]) == [pd.Timestamp("2026-11-10")]
+    # A burst on another day of the month is not the job, and a whole week of them is no job either.
+    burst = np.where(pd.Timestamp("2026-11-13") == DAYS, 4000.0, values)
+    assert list(flagged(series(burst))["day"]) == [pd.Timestamp("2026-11-13")]
+    week = np.where(np.arange(91) >= 84, 4000.0, values)
+    assert len(flagged(series(week))) == 7
 
 
-def test_a_week_that_came_before_is_no_news():
-    week = np.arange(90, -1, -1) // 7
-    for factor, count in ((2.0, 0), (0.5, 7)):  # two earlier weeks as high as this one; two as low instead
-        values = np.where(week == 0, 2.2e6, np.where(np.isin(week, (5, 9)), factor * 1e6, 1e6))
+def test_a_shift_three_weeks_old_is_the_new_normal():
+    for weeks, count in ((3, 0), (2, 7)):  # whole weeks at the new level, the judged one among them
+        values = np.where(np.arange(91) < 91 - 7 * weeks, 1e8, 4e8)
         assert len(flagged(series(values, "bytes_returned"))) == count
+
+
+def test_a_slow_ramp_is_found_and_named():
+    values = np.random.default_rng(4).poisson(300, 91).astype(float)
+    values[-21:] *= np.linspace(1, 3.5, 21)
+    rows = flagged(series(values))
+    assert len(rows) >= 5
+    assert set(rows["kind"]) <= {"ramp", "steady"}
+
+
+def test_an_office_app_awake_on_the_weekend():
+    values = np.where(WEEKEND, 3.0, 60.0)
+    values[-2:] = 20
+    rows = flagged(series(values))
+    assert list(rows["day"]) == list(DAYS[-2:])
+    assert "off_hours" in set(rows["kind"])
 
 
 def test_a_theft_in_its_second_week_does_not_excuse_itself():
@@ -360,7 +364,7 @@ def test_a_holiday_of_the_whole_tenant_is_no_silence():
 
 def test_an_idle_app_needs_a_large_step():
     values = np.zeros(91)
-    values[-1] = 40
+    values[-1] = 11
     assert flagged(series(values)).empty
     values[-1] = 4000
     assert len(flagged(series(values))) == 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import math
-import time
+import sys
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
-import pytest
+from checkout import ROOT
 from test_anomalies import DAYS, WEEKEND, flagged, series
 
 from appgov_lib.anomalies import score_daily
@@ -39,11 +41,11 @@ def test_seven_raised_days_are_found_together():
     assert set(rows["app_id"]) == {"app"}
     assert len(rows) == 7
     assert rows["week_p_value"].iloc[0] < rows["p_value"].min()
-    assert rows["reason"].str.endswith("found by the 7 days together.").any()
+    assert rows["reason"].str.contains("7 days").any()
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_recall_and_precision_on_seeded_stories(seed: int):
+def stories(seed: int) -> tuple[pd.DataFrame, set[tuple[str, pd.Timestamp]]]:
+    """A tenant of quiet apps and twelve told stories, and the days of these."""
     rng = np.random.default_rng(1000 + seed)
     frames = quiet_apps(150, seed)
     truth: set[tuple[str, pd.Timestamp]] = set()
@@ -63,10 +65,18 @@ def test_recall_and_precision_on_seeded_stories(seed: int):
             calls[days] = size[days] = 0
         truth |= {(name, DAYS[day]) for day in days}
         frames += [series(calls, "api_calls", name), series(size, "bytes_returned", name)]
-    rows = flagged(pd.concat(frames))
-    got = set(zip(rows["app_id"], rows["day"], strict=True))
-    assert len(got & truth) / len(truth) >= 0.9
-    assert len(got & truth) / len(got) >= 0.9
+    return pd.concat(frames), truth
+
+
+def test_recall_and_precision_on_seeded_stories():
+    right = wrong = missed = 0
+    for seed in range(4):
+        daily, truth = stories(seed)
+        rows = flagged(daily)
+        got = set(zip(rows["app_id"], rows["day"], strict=True))
+        right, wrong, missed = right + len(got & truth), wrong + len(got - truth), missed + len(truth - got)
+    assert right / (right + missed) >= 0.9
+    assert right / (right + wrong) >= 0.9
 
 
 def drifting_apps(number: int, seed: int) -> list[pd.DataFrame]:
@@ -95,7 +105,7 @@ def test_a_smaller_budget_flags_no_more():
     rng = np.random.default_rng(9)
     for index, factor in enumerate(np.linspace(2, 6, 20)):
         values = 1e8 * np.exp(rng.normal(0, 0.3, 91))
-        values[-1] *= factor
+        values[-1 - index % 7] *= factor
         frames.append(series(values, "bytes_returned", f"raised-{index:02}"))
     daily = pd.concat(frames)
     counts = [len(flagged(daily, false_discovery_rate=rate)) for rate in (0.001, 0.05, 0.5)]
@@ -103,11 +113,45 @@ def test_a_smaller_budget_flags_no_more():
     assert counts[0] < counts[2]
 
 
-def test_two_thousand_apps_are_scored_in_seconds():
-    rng = np.random.default_rng(1)
-    keys = pd.MultiIndex.from_product([[f"{n:04}" for n in range(2000)], ["a", "b", "c", "bytes"], DAYS])
-    daily = keys.to_frame(index=False, name=["app_id", "metric", "day"]).assign(value=rng.poisson(50, len(keys)))
-    start = time.process_time()
-    scored = score_daily(daily)
-    assert time.process_time() - start < 3
-    assert len(scored) == 2000 * 4 * 7
+def bench(name: str) -> ModuleType:
+    """A module of tools/ (the generator and the table of `make bench`)."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(ROOT / "tools"))
+
+
+def test_the_benchmark_holds_on_other_tenants():
+    # Fewer tenants than `make bench` measures, so the bounds are a little wider than those it must meet.
+    found, series_of = bench("bench_anomalies"), bench("bench_series")
+    apps, quiet = found.Count(), found.Count()
+    for seed in range(2000, 2003):
+        one = series_of.tenant(seed, 300)
+        attacked = set(one.apps.loc[one.apps["attack"] != "", "app_id"])
+        apps.add({app for app, _ in found.by_engine(one)}, attacked)
+    quiet.add({app for app, _ in found.by_engine(series_of.tenant(2003, 300, share=0.0))}, set())
+    assert apps.precision >= 0.85
+    assert apps.recall >= 0.8
+    assert quiet.wrong <= 2
+
+
+def test_the_order_of_rows_and_the_names_of_apps_do_not_matter():
+    daily = bench("bench_series").tenant(2100, 120).daily
+    names = {app: f"{number * 7919 % 997:03}" for number, app in enumerate(sorted(daily["app_id"].unique()))}
+    once = score_daily(daily.sort_values(["app_id", "metric", "day"]))
+    again = score_daily(daily.sample(frac=1, random_state=np.random.default_rng(1)))
+    pd.testing.assert_frame_equal(once, again)
+    renamed = score_daily(daily.assign(app_id=daily["app_id"].map(names)))
+    keys = ["app_id", "metric", "day"]
+    expected = once.assign(app_id=once["app_id"].map(names).astype("str")).sort_values(keys, ignore_index=True)
+    pd.testing.assert_frame_equal(renamed, expected)
+
+
+def test_the_other_ways_find_what_they_should():
+    found = bench("bench_anomalies")
+    values = np.tile([100.0, 110, 120, 130, 140, 30, 20], 13)
+    for name, way in found.PEERS.items():
+        burst = values.copy()
+        burst[-4] = 5000
+        assert way(burst)[-4], name

@@ -105,6 +105,11 @@ def written_by_the_build() -> str:
         ("rejected_records", "record of an import that could not be read", ["file", "line", "reason", "snapshot_id"]),
         ("covered_days", "source and day it has records of", ["source", "day", "is_complete"]),
         ("anomalies", "app, metric and judged day", [*OUTPUT_TYPES, "display_name"]),
+        (
+            "anomaly_contributors",
+            "app, metric, anomalous day, dimension and value; one row without value where the logs do not tell",
+            ["app_id", "metric", "day", "dimension", "place", "value", "amount", "share", "usual_share", "reason"],
+        ),
         ("findings", "finding", FINDING_TYPES),
         ("skipped_checks", "policy that was not evaluated", SKIPPED_TYPES),
         ("approved_baselines", "thing an approved app had; without value: it had none of the kind", BASELINE_TYPES),

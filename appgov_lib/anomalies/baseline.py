@@ -1,81 +1,79 @@
-"""What each app would be expected to show, from its own history: same-weekday medians carried along a trend."""
+"""What each app would be expected to show, from its own history with the judged days left out.
+
+On the logarithm a day is taken as level of its week + rhythm of its weekday + noise, both fitted by medians in turn
+(median polish: Tukey 1977, "Exploratory Data Analysis"). A level of its own for every week absorbs growth and shifts
+of the past; the level of the judged week is a forecast.
+
+- The forecast is the median of the five newest weeks' levels. A shift three weeks old is the majority of them and so
+  the new normal; a theft in its second week is not and does not excuse itself.
+- A trend is believed when all blocks of three weeks tell it; its size is that of the flattest step between them
+  (the minmod rule of slope limiters: Roe 1986). One shift makes one step and so no trend.
+- Days of the week that are idle more often than not have no level: a few calls now and then are a mean of their own.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
+from appgov_lib.anomalies.grid import WEEK, Bools, Floats, Grid
 
-LEVEL_WEEKS = 8  # weeks that set the expected level
-TREND_LAG = 6  # weeks between the two points of a slope
-MIN_TREND_PAIRS = 10
-MAX_WEEKLY_TREND = 0.25  # log units (28 % a week); anything steeper is a jump, not growth
-MIN_SAME_WEEKDAY = 4
-MIN_SAME_CLASS = 6
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The daily values as one block, week 0 being the newest and position 0 its newest day."""
-
-    keys: pd.DataFrame
-    """app_id and metric, one row a series, in order."""
-    log_values: Floats
-    """[series, week, position], log1p of the value; NaN where there is no row."""
-    test_ages: Ints
-    """Ages in days of the judged days, newest (0) first."""
-    is_test: Bools
-    """[week, position]"""
-    is_weekend: Bools
-    """[position]"""
-    is_bytes: Bools
-    """[series]"""
-    last_day: pd.Timestamp
+LEVEL_WEEKS = 5
+BLOCK_WEEKS = 3
+MAX_TREND = 0.35  # log units a week; anything steeper is a jump, not growth
+RECENT_WEEKS = 2  # a slow theft is not to raise what it is compared with
+RHYTHM_WEEKS = 4  # points a weekday needs for a rhythm of its own; fewer are pooled with its class
+IDLE_CAP = 10.0  # a mean of idle days is not led by one busy day
+AGREES = 0.7
+STEP = 1.0  # a step between two weeks holds the wander of both, so it is counted down
+OWN_DAYS = 21  # days of history from which an app is compared with itself
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The expectation and what it rests on."""
+    """The expectation and what it rests on; logarithms are log1p of the value."""
 
-    expected: Floats
-    """[series, week, position], log1p units; NaN where the history is too short."""
+    level: Floats
+    """[series, week], log; NaN where the week is unknown or holds a judged day only"""
+    rhythm: Floats
+    """[series, position], log, added to the level"""
+    idle: Bools
+    """[series, position], the weekday is idle more often than not"""
+    idle_mean: Floats
+    """[series, position], the expected value of idle weekdays"""
     points: Floats
-    """[series, position], days behind the expected level; 0 where it is not known."""
+    """[series, position], history days behind the rhythm; 0 where none"""
+    days: Floats
+    """[series], history days in all"""
+    forecast: Floats
+    """[series], log level of the judged days"""
+    missed: Floats
+    """[series, week], what the same forecast would have missed in earlier weeks; NaN where not known"""
 
+    def part(self, at: slice) -> Baseline:
+        """Some of the series."""
+        return Baseline(*(getattr(self, field.name)[at] for field in fields(self)))
 
-def lay_out(table: pd.DataFrame, test_days: int, history_weeks: int) -> Grid:
-    """Lay checked rows out by series, week and day; series without a row among the judged days are left out."""
-    last = pd.Timestamp(table["day"].max())
-    table = table.assign(age=(last - table["day"]).dt.days)
-    test_ages = np.sort(table["age"].unique())[:test_days].astype(np.int64)
-    weeks = int(test_ages[-1]) // 7 + 1 + history_weeks
-    table = table[table["age"] < weeks * 7]
-    newest = table.groupby(["app_id", "metric"])["age"].transform("min")
-    grouped = table[newest <= test_ages[-1]].groupby(["app_id", "metric"], sort=True)
-    table = table[newest <= test_ages[-1]]
-    code, age = grouped.ngroup().to_numpy(), table["age"].to_numpy()
-    keys = grouped.size().index.to_frame(index=False)
-    log_values = np.full((len(keys), weeks, 7), np.nan)
-    log_values[code, age // 7, age % 7] = np.log1p(table["value"].to_numpy())
-    is_test = np.zeros(weeks * 7, dtype=bool)
-    is_test[test_ages] = True
-    weekday = (last.weekday() - np.arange(7)) % 7
-    is_bytes = keys["metric"].str.contains("bytes", case=False, regex=False).to_numpy(dtype=bool)
-    return Grid(keys, log_values, test_ages, is_test.reshape(weeks, 7), weekday >= 5, is_bytes, last)
+    def size(self) -> Floats:
+        """Log size of an ordinary working day among the judged ones [series]; NaN where all days are idle."""
+        return self.forecast + median(np.where(self.idle, np.nan, self.rhythm))
+
+    def expected(self, grid: Grid) -> Floats:
+        """Expected value [series, age]: history along its weekly levels, judged days along the forecast."""
+        weeks = grid.values.shape[1] // WEEK
+        level = np.where(np.isnan(self.level), self.forecast[:, None], self.level)
+        daily = np.repeat(level, WEEK, axis=1)
+        daily[:, grid.is_test] = self.forecast[:, None]
+        line = np.maximum(daily + np.tile(self.rhythm, (1, weeks)), 0.0)
+        return np.where(np.tile(self.idle, (1, weeks)), np.tile(self.idle_mean, (1, weeks)), np.expm1(line))
 
 
 def median(values: Floats, axis: int = -1) -> Floats:
     """Median along `axis`, NaN left out (NaN where nothing is left); one sort, unlike numpy's row-wise version."""
-    axis %= values.ndim
-    if values.shape[axis] == 0:
-        return np.full(values.shape[:axis] + values.shape[axis:][1:], np.nan)
     ordered = np.sort(np.moveaxis(values, axis, -1), axis=-1)
+    if ordered.shape[-1] == 0:
+        return np.full(ordered.shape[:-1], np.nan)
     count = np.isfinite(ordered).sum(axis=-1, keepdims=True)
     low = np.take_along_axis(ordered, np.maximum(count - 1, 0) // 2, axis=-1)
     high = np.take_along_axis(ordered, np.minimum(count // 2, ordered.shape[-1] - 1), axis=-1)
@@ -84,44 +82,119 @@ def median(values: Floats, axis: int = -1) -> Floats:
 
 
 def fit(grid: Grid) -> Baseline:
-    """Expect the same-weekday median, with the app's own trend where the trend explains its history better."""
-    history = np.where(grid.is_test, np.nan, grid.log_values)
-    newer, older = history[:, :-TREND_LAG], history[:, TREND_LAG:]
-    # Two idle days say nothing about growth; with them an idle weekend would hide the growth of the weekdays.
-    slopes = np.where((newer == 0) & (older == 0), np.nan, (newer - older) / TREND_LAG).reshape(len(history), -1)
-    slope = np.where(np.isfinite(slopes).sum(axis=1) >= MIN_TREND_PAIRS, median(slopes), 0.0)
-    slope = np.clip(slope, -MAX_WEEKLY_TREND, MAX_WEEKLY_TREND)
-    flat, points = _expected(grid, history, np.zeros(len(history)))
-    sloped, _ = _expected(grid, history, slope)
-    # A step in the past looks like a slope too; the line that fits the newer weeks better is the better story.
-    recent = np.where(history == 0, np.nan, history)[:, : _first_free_week(grid) + LEVEL_WEEKS]
-    flat_error, slope_error = (
-        median(np.abs(recent - line[:, : recent.shape[1]]).reshape(len(recent), -1)) for line in (flat, sloped)
+    """Fit levels, rhythm and forecast of every series; parts of them side by side."""
+    parts = grid.side_by_side(lambda at: _fit(grid.part(at)))
+    return Baseline(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Baseline)))
+
+
+def _fit(grid: Grid) -> Baseline:
+    """Fit the series of one part."""
+    shape = (len(grid.values), -1, WEEK)
+    values = np.where(grid.is_test, np.nan, grid.values).reshape(shape)
+    log = np.log1p(values)
+    known = np.isfinite(log)
+    idle = (2 * (values == 0).sum(axis=1) > known.sum(axis=1)) & known.any(axis=1)
+    working = np.where(idle[:, None, :], np.nan, log)
+    rhythm = median(working, axis=1)
+    level = median(working - rhythm[:, None, :], axis=2)
+    level = np.where(np.isnan(level) & known.any(axis=2), np.nan, level)
+    rhythm, points = _rhythm(grid, working - level[:, :, None])
+    level = median(working - rhythm[:, None, :], axis=2)
+    no_level = idle.all(axis=1) | ~np.isfinite(level).any(axis=1)
+    level[no_level] = np.where(known[no_level].any(axis=2), 0.0, np.nan)
+    forecast = _choose(level, grid.first_week, _judged_level(grid, rhythm, idle))
+    idle_mean, idle_points = _idle_mean(grid, values, idle)
+    points = np.where(idle, idle_points, points)
+    missed = _missed(level, grid.first_week)
+    return Baseline(
+        level, np.nan_to_num(rhythm), idle, idle_mean, points, known.sum(axis=(1, 2)).astype(float), forecast, missed
     )
-    better = (slope_error < flat_error)[:, None, None]
-    return Baseline(np.where(better, sloped, flat), points)
 
 
-def _first_free_week(grid: Grid) -> int:
-    """Number of the newest week that holds no judged day."""
-    return int(np.argmax(~grid.is_test.any(axis=1)))
-
-
-def _expected(grid: Grid, history: Floats, slope: Floats) -> tuple[Floats, Floats]:
-    """Expected log value [series, week, position] along `slope` (log units a week), and the points behind it."""
-    drift = slope[:, None, None] * np.arange(history.shape[1])[None, :, None]
-    carried = np.where(history == 0, 0.0, np.maximum(history + drift, 0.0))
-    recent = carried[:, : _first_free_week(grid) + LEVEL_WEEKS]
-    points = np.isfinite(recent).sum(axis=1).astype(np.float64)
-    level = median(recent, axis=1)
-    short = points < MIN_SAME_WEEKDAY
+def _rhythm(grid: Grid, gap: Floats) -> tuple[Floats, Floats]:
+    """Median distance of each position from the level, and points behind it; pooled by class where they are few."""
+    rhythm, points = median(gap, axis=1), np.isfinite(gap).sum(axis=1).astype(float)
     for is_weekend in (False, True):
         same = grid.is_weekend == is_weekend
-        pool = recent[:, :, same].reshape(len(recent), -1)
-        pool_points = np.isfinite(pool).sum(axis=1).astype(np.float64)
-        enough = pool_points >= MIN_SAME_CLASS
-        replace = short & same[None, :]
-        level = np.where(replace, np.where(enough, median(pool), np.nan)[:, None], level)
-        points = np.where(replace, np.where(enough, pool_points, 0.0)[:, None], points)
-    line = np.where(level[:, None, :] == 0, 0.0, np.maximum(level[:, None, :] - drift, 0.0))
-    return line, points
+        pool = gap[:, :, same].reshape(len(gap), -1)
+        few = (points < RHYTHM_WEEKS) & same
+        if few.any():
+            rows = np.flatnonzero(few.any(axis=1))
+            pooled, count = median(pool[rows]), np.isfinite(pool[rows]).sum(axis=1).astype(float)
+            rhythm[rows] = np.where(few[rows], pooled[:, None], rhythm[rows])
+            points[rows] = np.where(few[rows], count[:, None], points[rows])
+    return rhythm, points
+
+
+def _judged_level(grid: Grid, rhythm: Floats, idle: Bools) -> Floats:
+    """Median level of the judged days themselves [series]: only to tell which of two fair forecasts is nearer."""
+    position = grid.test_ages % WEEK
+    gap = np.log1p(grid.values[:, grid.test_ages]) - rhythm[:, position]
+    return median(np.where(idle[:, position], np.nan, gap))
+
+
+def _slope(level: Floats, start: int) -> Floats:
+    """Trend [series] in log units a week towards the present, 0 where the blocks of weeks do not agree on one."""
+    blocks = [
+        median(level[:, i : i + BLOCK_WEEKS]) for i in range(start, level.shape[1] - BLOCK_WEEKS + 1, BLOCK_WEEKS)
+    ]
+    if len(blocks) < 3:
+        return np.zeros(len(level))
+    steps = -np.diff(np.stack(blocks, axis=1), axis=1) / BLOCK_WEEKS
+    known = np.isfinite(steps)
+    same = (known.sum(axis=1) >= 2) & ((~known | (steps > 0)).all(axis=1) | (~known | (steps < 0)).all(axis=1))
+    flattest = np.where(known, np.abs(steps), np.inf).min(axis=1)
+    sign = np.sign(np.nansum(steps, axis=1))
+    return np.where(same, np.minimum(flattest, MAX_TREND) * sign, 0.0)
+
+
+def _ahead(level: Floats, start: int, slope: Floats) -> Floats:
+    """Forecast of the week before `start` from the weeks that follow it, along `slope`."""
+    newest = level[:, start : start + LEVEL_WEEKS]
+    return median(newest + slope[:, None] * np.arange(1, newest.shape[1] + 1))
+
+
+def _choose(level: Floats, start: int, judged: Floats) -> Floats:
+    """The forecast [series]: of those that are fair, the one nearer to what was seen.
+
+    Fair are the median of the newest weeks with and without the trend, and the two newest weeks alone where both lie
+    off that median on the same side by about as much as the judged days do: then the shift is their level already.
+    """
+    flat = _ahead(level, start, np.zeros(len(level)))
+    trend = _ahead(level, start, _slope(level, start))
+    far, nearest = judged - flat, np.where(np.abs(judged - trend) < np.abs(judged - flat), trend, flat)
+    if level.shape[1] < start + 2:
+        return nearest
+    first, second = (level[:, start + i] - flat for i in (0, 1))
+    settled = (np.minimum(first * np.sign(far), second * np.sign(far)) >= AGREES * np.abs(far)) & (far != 0)
+    recent = (level[:, start] + level[:, start + 1]) / 2
+    return np.where(settled & (np.abs(judged - recent) < np.abs(judged - nearest)), recent, nearest)
+
+
+def _missed(level: Floats, start: int) -> Floats:
+    """How far each earlier week's level lay from its own forecast [series, week]."""
+    missed = np.full(level.shape, np.nan)
+    none = np.zeros(len(level))
+    slope = _slope(level, start)
+    for week in range(start, level.shape[1] - 1):
+        flat, trend = (level[:, week] - _ahead(level, week + 1, way) for way in (none, slope))
+        missed[:, week] = np.where(np.abs(trend) < np.abs(flat), trend, flat)
+        step = STEP * (level[:, week] - level[:, week + 1])
+        missed[:, week] = np.where(np.abs(step) < np.abs(missed[:, week]), step, missed[:, week])
+    return missed
+
+
+def _idle_mean(grid: Grid, values: Floats, idle: Bools) -> tuple[Floats, Floats]:
+    """Mean of idle positions [series, position], weekdays and weekends apart, and the days behind it; bytes 0."""
+    mean, points = np.zeros(idle.shape), np.zeros(idle.shape)
+    older = values[:, grid.first_week + RECENT_WEEKS :]
+    if older.shape[1] >= BLOCK_WEEKS:
+        values = older
+    for is_weekend in (False, True):
+        same = (grid.is_weekend == is_weekend) & idle
+        pool = np.where(same[:, None, :], np.minimum(values, IDLE_CAP), np.nan).reshape(len(values), -1)
+        count = np.isfinite(pool).sum(axis=1)
+        average = np.nansum(pool, axis=1) / np.maximum(count, 1)
+        mean = np.where(same, np.where(grid.is_bytes, 0.0, average)[:, None], mean)
+        points = np.where(same, count[:, None], points)
+    return mean, points.astype(float)

@@ -9,34 +9,44 @@ Bogomolov 2014, "Selective inference on multiple families of hypotheses").
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
-from appgov_lib.anomalies.baseline import Bools, Floats
+from appgov_lib.anomalies.grid import Bools, Floats, Ints
 
 
-def select(app_ids: NDArray[np.object_], p_day: Floats, p_week: Floats, rate: float) -> tuple[Bools, Bools]:
-    """Choose day tests [series, day] and week tests [series] at the false discovery rate `rate` over apps.
+def select(app: Ints, p_day: Floats, p_week: Floats, rate: float) -> tuple[Bools, Bools]:
+    """Choose day tests [series, day] and tests of the week [series, test] at the false discovery rate `rate` over apps.
 
-    A NaN is a test that was not made. A series' week test weighs as much as all its day tests together
-    (weights average one: d days and one week give (d + 1) / 2 to the week, (d + 1) / 2d to each day).
+    `app` numbers the app of each series from 0. A NaN is a test that was not made. All day tests of a series weigh as
+    much together as all its tests of the week (weights of a series average one). The tests in `p_week` that could not
+    be made, or not be news, do not lend their weight to others.
     """
-    days = np.isfinite(p_day).sum(axis=1)
-    has_week = np.isfinite(p_week)
-    day_weight = np.where(has_week, (days + 1) / (2 * np.maximum(days, 1)), 1.0)
-    weighted = np.concatenate([p_day / day_weight[:, None], (p_week / ((days + 1) / 2))[:, None]], axis=1)
-    series, column = np.nonzero(np.isfinite(weighted))
-    tests = pd.DataFrame({"app": app_ids[series], "series": series, "column": column, "p": weighted[series, column]})
-    tests = tests.sort_values(["app", "p", "series", "column"], kind="stable", ignore_index=True)
-    groups = tests.groupby("app", sort=True)
-    tests["level"] = groups["p"].transform("size") * tests["p"] / (groups.cumcount() + 1)
-    per_app = np.sort(tests.groupby("app", sort=True)["level"].min().to_numpy())
-    passing = np.flatnonzero(per_app <= rate * np.arange(1, len(per_app) + 1) / max(len(per_app), 1))
+    days, weeks = np.isfinite(p_day).sum(axis=1), np.isfinite(p_week).sum(axis=1)
+    tests = days + weeks
+    shares = 1.0 + (weeks > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weight_day, weight_week = tests / (shares * days), tests / (shares * weeks)
+        weighted = np.concatenate([p_day / weight_day[:, None], p_week / weight_week[:, None]], axis=1)
+    apps = int(app.max()) + 1 if len(app) else 0
+    made = np.bincount(app, weights=tests, minlength=apps)
+    # Only tests at or below the rate can matter: Simes' level of a test is never below its p-value.
+    series, column = np.nonzero(weighted <= rate)
+    p, owner = weighted[series, column], app[series]
+    order = np.lexsort((column, series, p, owner))
+    series, column, p, owner = series[order], column[order], p[order], owner[order]
+    first = np.searchsorted(owner, owner)
+    level = made[owner] * p / (np.arange(len(p)) - first + 1)
+    per_app = np.full(apps, np.inf)
+    np.minimum.at(per_app, owner, level)
+    judged = int((made > 0).sum())
+    ordered = np.sort(per_app[made > 0])
+    passing = np.flatnonzero(ordered <= rate * np.arange(1, judged + 1) / max(judged, 1))
     chosen = np.zeros(weighted.shape, dtype=bool)
     if len(passing):
-        left = rate * (passing[-1] + 1) / len(per_app)
-        # Benjamini-Hochberg steps up: every test down to the last one that meets the level counts.
-        meets = (tests["level"] <= left).to_numpy()
-        kept = pd.Series(meets[::-1]).groupby(tests["app"].to_numpy()[::-1], sort=False).cummax().to_numpy()[::-1]
-        chosen[tests["series"].to_numpy()[kept], tests["column"].to_numpy()[kept]] = True
-    return chosen[:, :-1], chosen[:, -1]
+        left = rate * (passing[-1] + 1) / judged
+        # Benjamini-Hochberg steps up: every test of the app down to the last one that meets the level counts.
+        last = np.full(apps, -1, dtype=np.int64)
+        meets = np.flatnonzero(level <= left)
+        np.maximum.at(last, owner[meets], meets)
+        kept = np.arange(len(p)) <= last[owner]
+        chosen[series[kept], column[kept]] = True
+    return chosen[:, : p_day.shape[1]], chosen[:, p_day.shape[1] :]

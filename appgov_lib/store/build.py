@@ -297,11 +297,12 @@ def _origin(digest: str | None) -> str:
 
 
 def score(con: duckdb.DuckDBPyConnection) -> None:
-    """Create the table anomalies from daily_metrics and app_usage_summary."""
+    """Create the table anomalies from daily_metrics and app_usage_summary; peers are apps of the same origin."""
     from appgov_lib import anomalies
 
     daily = con.execute("SELECT app_id, metric, day, value FROM daily_metrics ORDER BY app_id, metric, day").df()
-    con.register("scored", anomalies.score_daily(daily))
+    kinds = con.execute("SELECT app_id, app_origin AS kind FROM app_usage_summary ORDER BY app_id").df()
+    con.register("scored", anomalies.score_daily(daily, kinds))
     con.execute(
         "CREATE OR REPLACE TABLE anomalies AS "
         "SELECT s.* REPLACE (CAST(s.day AS DATE) AS day), u.display_name "
@@ -310,12 +311,19 @@ def score(con: duckdb.DuckDBPyConnection) -> None:
     con.unregister("scored")
 
 
+def contributors(con: duckdb.DuckDBPyConnection) -> None:
+    """Create the table anomaly_contributors: which users, endpoints and addresses made the anomalous days."""
+    query = Path(__file__).with_name("anomaly_contributors.sql").read_text(encoding="utf-8")
+    con.execute(f"CREATE OR REPLACE TABLE anomaly_contributors AS {query}")
+
+
 def _judge(con: duckdb.DuckDBPyConnection, settings: Settings, as_of: date, days: int, tell: Progress) -> None:
     """Add anomalies, then findings and skipped checks, then the actions; each is its own stage's business."""
     from appgov_lib import actions, detect
 
     tell("anomalies")
     score(con)
+    contributors(con)
     tell("findings")
     detect.run(con, settings, as_of=as_of, days=days)
     tell("remediation_actions")
