@@ -58,15 +58,22 @@ def decomposition(values: Floats) -> Bools:
 
 
 def stl_steps(values: Floats) -> Bools:
-    """STL, its parts cut to whole numbers, the residual's z-score beyond 3 (period 7 for days), as msticpy does it."""
+    """STL (period 7 for days), all parts cut to whole numbers, the residual's z-score above 3, as msticpy does it.
+
+    Each series is a frame, as it is there. A drop has a negative score and is never told; the sign is that of the
+    seasonal part, so where that is 0 nothing is told either.
+    """
+    from scipy import stats
     from statsmodels.tsa.seasonal import STL
 
-    parts = STL(filled(values), period=7, seasonal=7).fit()
-    rest = parts.resid.astype(np.int64).astype(float)
-    spread = rest.std()
-    season = parts.seasonal.astype(np.int64)
-    far = np.abs(rest - rest.mean()) > 3 * spread if spread else np.zeros(len(rest), dtype=bool)
-    return np.asarray(far & (season != 0))  # its sign is that of the seasonal part: where that is 0, nothing is told
+    frame = pd.DataFrame({"value": filled(values)})
+    fitted = STL(frame["value"], period=7, seasonal=7).fit()
+    for name in ("resid", "trend", "seasonal", "weights"):
+        frame[name] = getattr(fitted, name)
+    frame = frame.fillna(0).astype("int64")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        frame["score"] = stats.zscore(frame["resid"])
+    return ((frame["score"] > 3) & (frame["seasonal"] != 0)).to_numpy()
 
 
 PEERS: dict[str, Callable[[Floats], Bools]] = {

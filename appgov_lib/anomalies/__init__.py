@@ -2,9 +2,9 @@
 
 Rows become one block of series by day (`grid`). Each series gets an expectation from its own weeks (`baseline`) and a
 scale on which counts and bytes of any size vary alike (`noise`); days on which many apps of one rhythm moved together
-are nobody's anomaly (`common`), and apps too young borrow from their peers (`peers`). Each day alone, the week, its
-weekend, its silence and its slope are tested (`judgement`), and all p-values of a run are weighed together at a stated
-share of false alarms (`budget`). The decision page 0007 says why.
+are nobody's anomaly (`shared_days`), and apps too young borrow from their peers (`peers`). Each day alone, the week,
+its weekend, its silence and its slope are tested (`judgement`), and all p-values of a run are weighed together at a
+stated share of false alarms (`budget`). The decision page 0007 says why.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from appgov_lib.anomalies import baseline, common, judgement, noise, peers, wording
+from appgov_lib.anomalies import baseline, judgement, noise, peers, shared_days, wording
 from appgov_lib.anomalies.budget import select
 from appgov_lib.anomalies.grid import Bools, Ints, lay_out
 from appgov_lib.anomalies.wording import HISTORY_TOO_SHORT
@@ -69,10 +69,10 @@ def score_daily(
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in OUTPUT_TYPES.items()})
     own = baseline.fit(grid)
     base, loan = peers.borrow(grid, own, peers.kinds_of(grid, kinds))
-    expected = base.expected(grid)
-    spread = peers.lent_dispersion(noise.dispersion(grid, expected, base), loan)
+    expected, spread = noise.expectation(grid, base)
+    spread = peers.lent_dispersion(spread, loan)
     score = noise.scores(grid, expected, spread)
-    together = common.find(grid, common.rhythms(grid, base), expected, score)
+    together = shared_days.find(grid, shared_days.rhythms(grid, base), expected, score)
     shared = (together.fell & (score < 0)) | (together.rose & (score > 0))
     measured = peers.lent_noise(noise.measure(grid, base, score, spread, shared), base, loan)
     judgeable = (base.days >= baseline.OWN_DAYS) | loan.young

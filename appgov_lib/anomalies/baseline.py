@@ -13,14 +13,12 @@ of the past; the level of the judged week is a forecast.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from appgov_lib.anomalies.grid import WEEK, Bools, Floats, Grid
 
-THREADS = 2
 LEVEL_WEEKS = 5
 BLOCK_WEEKS = 3
 MAX_TREND = 0.35  # log units a week; anything steeper is a jump, not growth
@@ -53,6 +51,10 @@ class Baseline:
     missed: Floats
     """[series, week], what the same forecast would have missed in earlier weeks; NaN where not known"""
 
+    def part(self, at: slice) -> Baseline:
+        """Some of the series."""
+        return Baseline(*(getattr(self, field.name)[at] for field in fields(self)))
+
     def size(self) -> Floats:
         """Log size of an ordinary working day among the judged ones [series]; NaN where all days are idle."""
         return self.forecast + median(np.where(self.idle, np.nan, self.rhythm))
@@ -80,9 +82,8 @@ def median(values: Floats, axis: int = -1) -> Floats:
 
 
 def fit(grid: Grid) -> Baseline:
-    """Fit levels, rhythm and forecast of every series; parts of them side by side (numpy lets other threads run)."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        parts = list(pool.map(_fit, grid.parts()))
+    """Fit levels, rhythm and forecast of every series; parts of them side by side."""
+    parts = grid.side_by_side(lambda at: _fit(grid.part(at)))
     return Baseline(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Baseline)))
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,7 +20,10 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 INPUT_COLUMNS = ("app_id", "metric", "day", "value")
+T = TypeVar("T")
+
 WEEK = 7
+THREADS = 2
 FURTHEST = 10_000  # days; what is older than that is old
 PART = 8_192  # series worked on at once: they fit into the processor's cache
 
@@ -51,12 +57,17 @@ class Grid:
         """The newest week without a judged day."""
         return int(self.test_ages[-1]) // WEEK + 1
 
-    def parts(self) -> list[Grid]:
-        """The same series, `PART` at a time."""
-        return [
-            replace(self, app=self.app[at], metric=self.metric[at], values=self.values[at], is_bytes=self.is_bytes[at])
-            for at in (slice(start, start + PART) for start in range(0, len(self.values), PART))
-        ]
+    def part(self, at: slice) -> Grid:
+        """Some of the series."""
+        return replace(
+            self, app=self.app[at], metric=self.metric[at], values=self.values[at], is_bytes=self.is_bytes[at]
+        )
+
+    def side_by_side(self, work: Callable[[slice], T]) -> list[T]:
+        """Do `work` for `PART` series at a time, two parts at once: numpy lets other threads run."""
+        slices = [slice(start, start + PART) for start in range(0, len(self.values), PART)]
+        with ThreadPoolExecutor(THREADS) as pool:
+            return list(pool.map(work, slices))
 
 
 def lay_out(daily: pd.DataFrame, test_days: int, history_weeks: int) -> Grid | None:

@@ -12,9 +12,9 @@ import numpy as np
 from scipy import special
 
 from appgov_lib.anomalies.baseline import Baseline
-from appgov_lib.anomalies.common import Common
 from appgov_lib.anomalies.grid import WEEK, Bools, Floats, Grid
 from appgov_lib.anomalies.noise import Noise, month_before, restored, stabilised
+from appgov_lib.anomalies.shared_days import Common
 
 RANGE_TAIL = 0.005  # each side of [lower, upper]
 DAY_RISE, DAY_FALL = 2.0, 0.4  # a day is news from twice the expected value, or down to two fifths of it

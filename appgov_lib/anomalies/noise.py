@@ -71,6 +71,19 @@ def restored(score: Floats, dispersion: Floats, is_bytes: Bools) -> Floats:
     return np.asarray(np.maximum(root**2 - np.where(is_bytes, BYTES_OFFSET, 0.375)[:, None], 0.0))
 
 
+def expectation(grid: Grid, base: Baseline) -> tuple[Floats, Floats]:
+    """Expected values [series, age] and over-dispersion [series]."""
+
+    def work(at: slice) -> tuple[Floats, Floats]:
+        """The same of some series."""
+        some, its = grid.part(at), base.part(at)
+        expected = its.expected(some)
+        return expected, dispersion(some, expected, its)
+
+    expected, spread = zip(*grid.side_by_side(work), strict=True)
+    return np.concatenate(expected), np.concatenate(spread)
+
+
 def dispersion(grid: Grid, expected: Floats, base: Baseline) -> Floats:
     """Over-dispersion a [series] from the median size of history's deviations."""
     quiet = np.tile(base.idle, (1, expected.shape[1] // WEEK)) | (expected < 1)
@@ -86,8 +99,13 @@ def dispersion(grid: Grid, expected: Floats, base: Baseline) -> Floats:
 
 def scores(grid: Grid, expected: Floats, spread: Floats) -> Floats:
     """Stabilised deviation of every day from its expectation [series, age]."""
-    gap = stabilised(grid.values, spread, grid.is_bytes) - stabilised(expected, spread, grid.is_bytes)
-    return np.clip(gap, -LIMIT, LIMIT)
+
+    def work(at: slice) -> Floats:
+        """The same of some series."""
+        seen, usual = (stabilised(part[at], spread[at], grid.is_bytes[at]) for part in (grid.values, expected))
+        return np.clip(seen - usual, -LIMIT, LIMIT)
+
+    return np.concatenate(grid.side_by_side(work))
 
 
 def measure(grid: Grid, base: Baseline, score: Floats, spread: Floats, common: Bools) -> Noise:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appgov_lib.anomalies.baseline import Baseline
-from appgov_lib.anomalies.common import Common
 from appgov_lib.anomalies.grid import Bools, Floats, Grid, Ints
 from appgov_lib.anomalies.judgement import TESTS, Judgement
 from appgov_lib.anomalies.peers import Loan
 from appgov_lib.formats import size
+from appgov_lib.anomalies.shared_days import Common
 
 Texts = NDArray[np.object_]
 

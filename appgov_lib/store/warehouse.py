@@ -36,7 +36,7 @@ _FILE_NAME = re.compile(r"warehouse-[A-Za-z0-9._-]+\.duckdb")
 _BUILDING = ".building-"
 _NO_EXTENSIONS = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 MEMORY, MORE_MEMORY = "1500MB", "80%"
-"""What a build may take: beyond it DuckDB spills into a folder beside the new file. Not every step can spill: a build for
+"""What a build may take: beyond it DuckDB spills into a folder beside the new file. Some steps cannot: a build for
 which the first is too little is begun anew with the second, a share of the machine's memory."""
 _WRITES = {"checkpoint_threshold": "1GB"}
 """Without it the whole file would be written over every 16 MB."""
