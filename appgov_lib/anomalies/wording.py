@@ -11,8 +11,8 @@ from appgov_lib.anomalies.baseline import Baseline
 from appgov_lib.anomalies.grid import Bools, Floats, Grid, Ints
 from appgov_lib.anomalies.judgement import TESTS, Judgement
 from appgov_lib.anomalies.peers import Loan
-from appgov_lib.formats import size
 from appgov_lib.anomalies.shared_days import Common
+from appgov_lib.formats import size
 
 Texts = NDArray[np.object_]
 
