@@ -1,22 +1,20 @@
 -- grain: permission an app registration asks for (application x resource app x permission id)
 -- source: stg_applications, stg_service_principals, permission_definitions, consent_grants, coverage
 WITH asked AS (
-    SELECT DISTINCT
+    SELECT
         application_id,
         app_id,
         guid(resource ->> '$.resourceAppId') AS resource_app_id,
         guid(permission ->> '$.id') AS permission_id,
-        CASE lower(permission ->> '$.type') WHEN 'role' THEN 'application' WHEN 'scope' THEN 'delegated' END
+        -- asked for as both: the first in the alphabet
+        min(CASE lower(permission ->> '$.type') WHEN 'role' THEN 'application' WHEN 'scope' THEN 'delegated' END)
             AS permission_type
     FROM (
         SELECT application_id, app_id, resource, unnest(items(resource -> '$.resourceAccess')) AS permission
         FROM (SELECT application_id, app_id, unnest(items(required_resource_access)) AS resource FROM stg_applications)
     )
     WHERE guid(permission ->> '$.id') IS NOT NULL
-    QUALIFY row_number() OVER (
-        PARTITION BY application_id, resource_app_id, permission_id
-        ORDER BY permission_type
-    ) = 1
+    GROUP BY application_id, app_id, guid(resource ->> '$.resourceAppId'), guid(permission ->> '$.id')
 ),
 
 -- One service principal a resource: the app id is unique in a tenant.

@@ -33,14 +33,14 @@ summed AS (
         g.permission_type,
         g.consent_type,
         g.principal_id,
-        list(g.permission ORDER BY g.permission) FILTER (p.privilege_level IN ('high', 'medium')) AS permissions,
+        list_sort(list(g.permission) FILTER (p.privilege_level IN ('high', 'medium'))) AS permissions,
         bool_or(p.privilege_level = 'high') AS has_high,
         any_value(p.resource_name) AS resource_name,
         count(*) FILTER (v.is_open IS false) AS closed,
         count(*) FILTER (v.is_open IS NULL) AS unclear,
         -- the permission that decides, in one order
         arg_min(g.permission || ': ' || v.why, (CASE v.is_open WHEN false THEN 0 WHEN true THEN 2 ELSE 1 END,
-            g.permission)) AS why
+            g.permission)) FILTER (g.consent_type = 'user') AS why
     FROM grants AS g
     LEFT JOIN app_permissions AS p
         ON p.service_principal_id = g.service_principal_id AND p.resource_id = g.resource_id
