@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -14,7 +14,7 @@ from appgov_lib.actions.asks import Ask, asks
 from appgov_lib.actions.facts import Facts, Row, read_facts
 from appgov_lib.actions.requests import Change
 from appgov_lib.actions.scripts import compact, curl, plain, powershell
-from appgov_lib.actions.words import DEFAULT_WORDS, WORDS
+from appgov_lib.actions.words import DEFAULT_WORDS, WORDS, Words
 from appgov_lib.detect.policy import SEVERITIES
 from appgov_lib.detect.write import write_table
 
@@ -86,12 +86,33 @@ class Action:
     finding_ids: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Draft:
+    """An action as far as its place in the order needs it; its texts are made when its turn comes."""
+
+    action_id: str
+    action_type: str
+    group: tuple[Ask, ...]
+    name: str
+    change: Change | None
+    values: dict[str, Any]
+    """By place in the words."""
+    words: Words
+    severity: str
+    safe: bool
+
+    @property
+    def effort(self) -> str:
+        """One of `EFFORTS`."""
+        return "low" if self.safe else self.words.effort
+
+
 def plan(con: duckdb.DuckDBPyConnection) -> None:
     """Write `remediation_actions` for all open findings of active policies. Nothing is sent anywhere."""
     write_table(con, "remediation_actions", TYPES, map(vars, actions_for(read_facts(con))))
 
 
-def actions_for(facts: Facts) -> list[Action]:
+def actions_for(facts: Facts) -> Iterator[Action]:
     """The plan as a pure function of the facts, in order of priority (1 = first)."""
     wanted = [ask for finding in facts.findings for ask in asks(finding, facts)]
     # Nobody renews a credential of an app that is to be disabled for not being used.
@@ -102,51 +123,65 @@ def actions_for(facts: Facts) -> list[Action]:
         if ask.action_type == "renew_credential" and ask.finding.service_principal_id in leaving:
             key = (ask.finding.service_principal_id, "disable_sign_in", ask.finding.service_principal_id)
         merged.setdefault(key, []).append(ask)
-    built = [_action(key[1], key[2], group, facts) for key, group in merged.items()]
-    built.sort(key=lambda action: _order(action, facts))
-    return [replace(action, priority=number) for number, action in enumerate(built, start=1)]
+    drafts = [_draft(key[1], key[2], group, facts) for key, group in merged.items()]
+    drafts.sort(key=lambda draft: _order(draft, facts))
+    # one at a time: a hundred thousand actions with all their texts would take half a gigabyte
+    return (_action(draft, number) for number, draft in enumerate(drafts, start=1))
 
 
-def _order(action: Action, facts: Facts) -> tuple[Any, ...]:
+def _order(draft: _Draft, facts: Facts) -> tuple[Any, ...]:
     """Worst finding first, then what can be done at once, then the riskier app; ids make it total."""
-    risk = (facts.apps.get(action.service_principal_id) or {}).get("risk_score") or 0
+    risk = (facts.apps.get(draft.group[0].finding.service_principal_id) or {}).get("risk_score") or 0
     return (
-        SEVERITIES.index(action.severity),
-        action.disposition != "safe",
-        EFFORTS.index(action.effort),
+        SEVERITIES.index(draft.severity),
+        not draft.safe,
+        EFFORTS.index(draft.effort),
         -risk,
-        action.display_name,
-        action.action_id,
+        draft.name,
+        draft.action_id,
     )
 
 
-def _action(action_type: str, target: str, group: list[Ask], facts: Facts) -> Action:
-    """Build the action that answers all asks for one target."""
+def _draft(action_type: str, target: str, group: list[Ask], facts: Facts) -> _Draft:
+    """Decide on the action that answers all asks for one target."""
     first = group[0].finding
     app = facts.apps.get(first.service_principal_id, {})
     named = "Tenant settings" if action_type == "review_settings" else app.get("display_name")
-    name = plain(named or first.app_id or first.service_principal_id)
     change, values = _CHANGES[action_type](target, group, app, facts)
-    words = (WORDS if change else DEFAULT_WORDS).get(action_type) or WORDS[action_type]
-    values = {**values, "app": name}
+    identity = f"{first.service_principal_id}|{action_type}|{target}"
+    return _Draft(
+        action_id=hashlib.sha256(identity.encode()).hexdigest()[:16],
+        action_type=action_type,
+        group=tuple(group),
+        name=plain(named or first.app_id or first.service_principal_id),
+        change=change,
+        values=values,
+        words=(WORDS if change else DEFAULT_WORDS).get(action_type) or WORDS[action_type],
+        severity=min((ask.finding.severity for ask in group), key=SEVERITIES.index),
+        safe=change is not None and change.undo is not None and _safe(group),
+    )
+
+
+def _action(draft: _Draft, priority: int) -> Action:
+    """Put an action into words and requests."""
+    first, words, change = draft.group[0].finding, draft.words, draft.change
+    values = {**draft.values, "app": draft.name}
     title = words.title.format_map(values)
-    safe = change is not None and change.undo is not None and _safe(group)
     undo = change.undo if change else None
     note = change.undo_note if change else "Nothing is changed by this plan."
-    identity = f"{first.service_principal_id}|{action_type}|{target}"
-    findings = {ask.finding.finding_id: ask.finding for ask in group}
+    findings = {ask.finding.finding_id: ask.finding for ask in draft.group}
     return Action(
-        action_id=hashlib.sha256(identity.encode()).hexdigest()[:16],
-        priority=0,
+        action_id=draft.action_id,
+        priority=priority,
         app_id=first.app_id,
         service_principal_id=first.service_principal_id,
-        display_name=name,
-        action_type=action_type,
+        display_name=draft.name,
+        action_type=draft.action_type,
         title=title,
         why=" ".join(dict.fromkeys(plain(finding.reason) for finding in findings.values())),
-        severity=min((finding.severity for finding in findings.values()), key=SEVERITIES.index),
-        disposition="safe" if safe else "needs_review",
-        effort="low" if safe else words.effort,
+        severity=draft.severity,
+        disposition="safe" if draft.safe else "needs_review",
+        effort=draft.effort,
         affected_users=values["users"],
         steps=tuple(step.format_map(values) for step in words.steps),
         verify=words.verify.format_map(values),

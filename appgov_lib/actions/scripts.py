@@ -13,6 +13,7 @@ from appgov_lib.actions.requests import Request
 
 # PowerShell ends a single-quoted text at any of these, the typographic ones too; doubled they stand for themselves.
 _POWERSHELL_QUOTES = re.compile("(['\u2018\u2019\u201a\u201b])")
+_COMPACT = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 _DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -26,7 +27,7 @@ def plain(text: str) -> str:
 
 def compact(body: Mapping[str, Any]) -> str:
     """JSON in ASCII on one line."""
-    return json.dumps(body, ensure_ascii=True, separators=(",", ":"))
+    return _COMPACT.encode(body)
 
 
 def powershell(request: Request, title: str, permission: str) -> str:

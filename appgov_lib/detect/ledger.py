@@ -16,6 +16,8 @@ from pathlib import Path
 from appgov_lib.errors import UserError
 from appgov_lib.settings import private_write
 
+_ENTRY = json.JSONEncoder(sort_keys=True, default=str)
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -114,10 +116,10 @@ def read_before(folder: Path, as_of: dt.date) -> list[Finding]:
 
 def write(folder: Path, as_of: dt.date, kept: Iterable[Finding]) -> Path:
     """Write the ledger of `as_of`, replacing an earlier one of the same date; return its path."""
-    entries = [vars(finding) for finding in kept]
-    text = json.dumps({"as_of": as_of.isoformat(), "findings": entries}, indent=1, sort_keys=True, default=str)
+    # a line each: with `indent` the encoder of the standard library is ten times as slow
+    entries = ",\n".join(_ENTRY.encode(vars(finding)) for finding in kept)
     path = folder / f"{as_of.isoformat()}.json"
-    private_write(path, text.encode() + b"\n")
+    private_write(path, f'{{"as_of": "{as_of.isoformat()}", "findings": [\n{entries}\n]}}\n'.encode())
     return path
 
 

@@ -34,6 +34,7 @@ POLICY_COLUMNS = (
     "reason",
     "evidence",
 )
+_NUMBERS = ("measure", "threshold")
 FINDING_TYPES = {
     "finding_id": "VARCHAR",
     "policy_id": "VARCHAR",
@@ -232,29 +233,30 @@ def _read_only(con: duckdb.DuckDBPyConnection, statement: duckdb.Statement, valu
 def _findings(policy: Policy, rows: pd.DataFrame, as_of: dt.date) -> list[Finding]:
     """Rows of a policy as findings, one an id (of several rows the one with the largest measure)."""
     chosen: dict[str, Finding] = {}
-    for row in rows.to_dict("records"):
-        text = {name: "" if pd.isna(row[name]) else str(row[name]) for name in POLICY_COLUMNS}
-        if not text["service_principal_id"] or not text["reason"]:
+    texts = [_texts(rows[name]) for name in POLICY_COLUMNS if name not in _NUMBERS]
+    numbers = [map(_number, rows[name].tolist()) for name in _NUMBERS]
+    for *words, measure, threshold in zip(*texts, *numbers, strict=True):
+        service_principal_id, app_id, name, subject, reason, evidence = words
+        if not service_principal_id or not reason:
             raise UserError(f"{policy.origin} returned a row without service_principal_id or reason; filter such rows.")
-        fingerprint = f"{policy.policy_id}|{text['service_principal_id']}|{text['subject']}"
-        name = text["app_display_name"]
+        fingerprint = f"{policy.policy_id}|{service_principal_id}|{subject}"
         finding = Finding(
             finding_id=hashlib.sha256(fingerprint.encode()).hexdigest()[:16],
             policy_id=policy.policy_id,
             policy_title=policy.title,
-            app_id=text["app_id"],
-            service_principal_id=text["service_principal_id"],
+            app_id=app_id,
+            service_principal_id=service_principal_id,
             display_name=name,
-            title=f"{policy.title}: {name or text['app_id'] or text['service_principal_id']}",
-            subject=text["subject"],
+            title=f"{policy.title}: {name or app_id or service_principal_id}",
+            subject=subject,
             severity=policy.severity,
             confidence=policy.confidence,
             status=policy.status,
             state="new",
-            measure=_number(row["measure"]),
-            threshold=_number(row["threshold"]),
-            reason=text["reason"],
-            evidence=_evidence(policy, text["evidence"]),
+            measure=measure,
+            threshold=threshold,
+            reason=reason,
+            evidence=_evidence(policy, evidence),
             mitre=policy.mitre,
             action=policy.action,
             judged=True,
@@ -270,6 +272,12 @@ def _findings(policy: Policy, rows: pd.DataFrame, as_of: dt.date) -> list[Findin
 def _weight(finding: Finding) -> tuple[float, str]:
     """Which of two rows about the same subject is told: the larger measure, then the later text."""
     return (-math.inf if finding.measure is None else finding.measure, finding.reason)
+
+
+def _texts(column: pd.Series) -> list[str]:
+    """The values as text, "" where there is none."""
+    pairs = zip(column.tolist(), column.isna().tolist(), strict=True)
+    return ["" if missing else str(value) for value, missing in pairs]
 
 
 def _number(value: object) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -28,20 +28,19 @@ def write_table(
     con: duckdb.DuckDBPyConnection, name: str, types: Mapping[str, str], rows: Iterable[Mapping[str, Any]]
 ) -> None:
     """Create or replace table `name` (a name of ours) with these rows, in their order. `types` are DuckDB types."""
-    kinds = {column: _ARROW[kind] for column, kind in types.items()}
-    schema = pa.schema(list(kinds.items()))
+    schema = pa.schema([(column, _ARROW[kind]) for column, kind in types.items()])
     columns = ", ".join(f"CAST({column} AS {kind}) AS {column}" for column, kind in types.items())
-    con.execute(f"CREATE OR REPLACE TABLE {name} ({', '.join(f'{column} {kind}' for column, kind in types.items())})")
-    ahead = iter(rows)
-    while batch := list(islice(ahead, BATCH)):
-        arrays = [pa.array([_plain(row[column]) for row in batch], type=kind) for column, kind in kinds.items()]
-        con.register("rows_to_write", pa.Table.from_arrays(arrays, schema=schema))
-        con.execute(f"INSERT INTO {name} SELECT {columns} FROM rows_to_write")
+    # one statement for all batches: a statement each would write every batch to the log and again to the file
+    con.register("rows_to_write", pa.RecordBatchReader.from_batches(schema, _batches(schema, rows)))
+    try:
+        con.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT {columns} FROM rows_to_write")
+    finally:
         con.unregister("rows_to_write")
 
 
-def _plain(value: object) -> object:
-    """The value as Arrow takes it: tuples as lists, text enums as text."""
-    if isinstance(value, tuple):
-        return list(value)
-    return str(value) if isinstance(value, str) else value
+def _batches(schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> Iterator[pa.RecordBatch]:
+    """The rows as columns, some thousands at a time."""
+    ahead = iter(rows)
+    while batch := list(islice(ahead, BATCH)):
+        arrays = [pa.array([row[field.name] for row in batch], type=field.type) for field in schema]
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema)

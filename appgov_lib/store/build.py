@@ -5,9 +5,11 @@ The same snapshots, as-of date and period give tables with the same rows in the 
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass
 from datetime import date
 from pathlib import Path
@@ -333,10 +335,23 @@ def _judge(con: duckdb.DuckDBPyConnection, settings: Settings, as_of: date, days
     tell("anomalies")
     score(con)
     contributors(con)
-    tell("findings")
-    detect.run(con, settings, as_of=as_of, days=days)
-    tell("remediation_actions")
-    actions.plan(con)
+    with _no_collection():
+        tell("findings")
+        detect.run(con, settings, as_of=as_of, days=days)
+        tell("remediation_actions")
+        actions.plan(con)
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Pause the cycle collector: it would walk a million frozen facts, which hold no cycles, again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _describe(con: duckdb.DuckDBPyConnection, models: list[Model]) -> None:

@@ -40,7 +40,7 @@ summed AS (
         count(*) FILTER (v.is_open IS NULL) AS unclear,
         -- the permission that decides, in one order
         arg_min(g.permission || ': ' || v.why, (CASE v.is_open WHEN false THEN 0 WHEN true THEN 2 ELSE 1 END,
-            g.permission)) AS why
+            g.permission)) FILTER (g.consent_type = 'user') AS why
     FROM grants AS g
     LEFT JOIN app_permissions AS p
         ON p.service_principal_id = g.service_principal_id AND p.resource_id = g.resource_id
