@@ -15,6 +15,7 @@ from datetime import date
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from appgov_lib import __version__
 from appgov_lib.errors import ConfigError
@@ -335,6 +336,8 @@ def _judge(con: duckdb.DuckDBPyConnection, settings: Settings, as_of: date, days
     tell("anomalies")
     score(con)
     contributors(con)
+    # what the frames took would stay with this process, beside all that findings need
+    pa.default_memory_pool().release_unused()
     with _no_collection():
         tell("findings")
         detect.run(con, settings, as_of=as_of, days=days)

@@ -36,8 +36,10 @@ _FILE_NAME = re.compile(r"warehouse-[A-Za-z0-9._-]+\.duckdb")
 _BUILDING = ".building-"
 _NO_EXTENSIONS = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 MEMORY, MORE_MEMORY = "1500MB", "80%"
+_BESIDE_PYTHON = "400MB"
 """What a build may take: beyond it DuckDB spills into a folder beside the new file. Some steps cannot: a build for
-which the first is too little is begun anew with the second, a share of the machine's memory."""
+which the first is too little is begun anew with the second, a share of the machine's memory. Once the tables are made,
+findings and actions need the rest for themselves."""
 _WRITES = {"checkpoint_threshold": "1GB"}
 """Without it the whole file would be written over every 16 MB."""
 _READER = {**_NO_EXTENSIONS, "enable_external_access": "false", "lock_configuration": "true"}
@@ -115,6 +117,8 @@ class Scratch:
     def seal(self) -> duckdb.DuckDBPyConnection:
         """Close the way to the raw files: rules that users write see the new file and nothing else."""
         self.con.close()
+        if self._config["memory_limit"] == MEMORY:
+            self._config["memory_limit"] = _BESIDE_PYTHON
         self.con = duckdb.connect(str(self.path), config={**self._config, "enable_external_access": "false"})
         self.con.execute("SET TimeZone = 'UTC'")
         self.con.execute("SET lock_configuration = true")
