@@ -21,7 +21,10 @@ METRICS = (
     ("api_calls", "API calls", "calls"),
     ("bytes_returned", "Data returned", "bytes"),
     ("failures", "Failed sign-ins", "failures"),
+    ("off_hours_sign_ins", "Sign-ins outside its usual hours", "sign-ins"),
 )
+RARE = frozenset({"failures", "off_hours_sign_ins"})
+"""Measures that are worth a picture only where there is anything."""
 EVIDENCE_SHOWN = 40
 SECTIONS = (
     ("findings", "Why it is here"),
@@ -161,7 +164,7 @@ def histories(facts: Facts, app_id: str) -> list[svg.History]:
     shown = []
     for metric, name, unit in METRICS:
         values = dict(facts.history.get((app_id, metric), []))
-        if values and not (metric == "failures" and not any(values.values())):
+        if values and not (metric in RARE and not any(values.values())):
             flagged = [formats.as_date(a["day"]) for a in facts.anomalies.get(app_id, []) if a["metric"] == metric]
             judged = (
                 (formats.as_date(b["day"]), b) for b in facts.details.bands.get(app_id, []) if b["metric"] == metric

@@ -86,6 +86,8 @@ def test_app_activity_daily_and_service_daily(bench: Bench) -> None:
 def metrics(bench: Bench) -> dict[tuple[str, str], dict[int, float]]:
     """daily_metrics as (app, metric) -> {day of November: value}."""
     found: dict[tuple[str, str], dict[int, float]] = {}
+    if not bench.rows("SELECT 1 FROM duckdb_tables() WHERE table_name = 'off_hours_daily'"):
+        bench.table("off_hours_daily", "app_id | day DATE | sign_ins BIGINT")
     for row in bench.run("daily_metrics"):
         found.setdefault((row["app_id"], row["metric"]), {})[row["day"].day] = row["value"]
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from conftest import Bench
@@ -312,3 +312,27 @@ def test_events_of_an_app_come_from_every_log(bench: Bench) -> None:
         ("b", "11-12 09:00", "acted", "Add member to role", True),
         ("gone", "11-11 00:00", "app removed", "enterprise application", False),
     ]
+
+
+def test_sign_ins_outside_the_usual_hours(bench: Bench) -> None:
+    # five weeks, Monday to Friday: four sign-ins at nine; an app that works around the clock beside it
+    start, rows = date(2026, 10, 5), []
+    for day in (start + timedelta(days=n) for n in range(35)):
+        if day.weekday() < 5:
+            rows += [f"office | {day} 09:{n:02}:00 | u | - | - | - | - | - | -" for n in range(4)]
+        rows += [f"clock | {day} {hour:02}:00:00 | u | - | - | - | - | - | -" for hour in range(24)]
+        rows += [f"rare | {day} 09:00:00 | u | - | - | - | - | - | -"]
+    rows += ["office | 2026-11-10 09:00:00 | u | - | - | - | - | - | -"]
+    rows += [f"office | 2026-11-10 03:{n:02}:00 | u | - | - | - | - | - | -" for n in range(20)]
+    rows += ["office | 2026-11-14 09:00:00 | u | - | - | - | - | - | -"]
+    rows += ["clock | 2026-11-10 03:00:00 | u | - | - | - | - | - | -"]
+    bench.table("stg_sign_ins", SIGN_INS + "\n".join(rows))
+    found = {(row["app_id"], row["day"].isoformat()): row["sign_ins"] for row in bench.run("off_hours_daily")}
+    assert {key: n for key, n in found.items() if n} == {
+        ("office", "2026-11-10"): 20,  # the one at nine is as ever
+        ("office", "2026-11-14"): 1,  # nine o'clock, but on a Saturday
+    }
+    assert found["clock", "2026-11-10"] == 0
+    assert "rare" not in {app for app, _ in found}  # 35 sign-ins make no habit
+    bench.con.execute("INSERT INTO kept_until VALUES ('sign_ins', DATE '2026-11-08')")
+    assert bench.run("off_hours_daily") == []  # the rows that would tell are pruned

@@ -1,5 +1,5 @@
 -- grain: app x metric x day
--- source: sign_ins_daily, app_activity_daily, covered_days
+-- source: sign_ins_daily, app_activity_daily, off_hours_daily, covered_days
 -- A day without events is 0 from the app's first day on, if the sources that could have shown it cover that day.
 -- A day nobody looked at is absent: missing is not zero.
 WITH app_sources AS (
@@ -93,6 +93,14 @@ metrics AS (
     FROM seen_days AS d
     LEFT JOIN calls AS c ON c.app_id = d.app_id AND c.day = d.day
     WHERE d.family = 'api_activity'
+    UNION ALL
+    -- outside the app's usual hours: eight weeks of it, and only of apps that have usual hours
+    SELECT d.app_id, 'off_hours_sign_ins' AS metric, d.day, coalesce(o.sign_ins, 0) AS value
+    FROM seen_days AS d
+    INNER JOIN (SELECT app_id, min(day) AS first_day FROM off_hours_daily GROUP BY app_id) AS e
+        ON e.app_id = d.app_id AND d.day >= e.first_day
+    LEFT JOIN off_hours_daily AS o ON o.app_id = d.app_id AND o.day = d.day
+    WHERE d.family = 'sign_ins'
 )
 
 SELECT
