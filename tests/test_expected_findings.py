@@ -1,4 +1,4 @@
-"""Public records with a published verdict: every one about an app that is to be found is found, no innocent one is.
+"""Public log records with a published verdict: those about an app that are to be found are found, no innocent one is.
 
 All files are imported and built as one tenant, and the findings compared with `expected.csv`, line by line. Nothing but
 logs is in these files, so that every finding here rests on an event alone.
