@@ -1,7 +1,7 @@
 -- grain: app that came into the tenant in the period
--- source: changes, stg_directory_audits, app_inventory
+-- source: changes, audited_apps, app_inventory
 WITH told AS (
-    SELECT service_principal_id, changed_at, display_name, actor_id, actor_name, source
+    SELECT service_principal_id, app_id, changed_at, display_name, actor_id, actor_name, source
     FROM changes
     WHERE
         kind = 'app'
@@ -11,19 +11,20 @@ WITH told AS (
         AND service_principal_id IS NOT NULL
     UNION ALL
     -- Apps that were gone before the next reading, and logs imported without the directory.
-    SELECT lower(target_ids[1]), activity_at, target_name, actor_id, actor_name, 'audit log'
-    FROM stg_directory_audits
+    SELECT object_id, app_id, activity_at, app_name, actor_id, actor_name, 'audit log'
+    FROM audited_apps
     WHERE
         activity = 'Add service principal'
+        AND NOT is_first_party
         AND result IS DISTINCT FROM 'failure'
         AND activity_at >= CAST($as_of AS DATE) + 1 - $days
         AND activity_at < CAST($as_of AS DATE) + 1
-        AND target_ids[1] IS NOT NULL
 ),
 
 created AS (
     SELECT
         service_principal_id,
+        max(app_id) AS app_id,
         min(changed_at) AS created_at,
         max(display_name) AS display_name,
         arg_min(actor_id, changed_at) AS actor_id,
@@ -35,7 +36,7 @@ created AS (
 
 SELECT
     created.service_principal_id,
-    app.app_id,
+    coalesce(app.app_id, created.app_id) AS app_id,
     coalesce(app.display_name, created.display_name) AS app_display_name,
     '' AS subject,
     CAST(app.permission_count AS DOUBLE) AS measure,

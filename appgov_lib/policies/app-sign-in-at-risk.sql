@@ -1,11 +1,11 @@
 -- grain: app that signed in at a risk Microsoft raised
--- source: stg_sign_ins, app_inventory
+-- source: stg_sign_ins, app_inventory, reference/first_party_apps.csv
 WITH risky AS (
     SELECT
         coalesce(app_id, service_principal_id) AS key,
-        any_value(app_id) AS app_id,
-        any_value(service_principal_id) AS service_principal_id,
-        any_value(coalesce(service_principal_name, app_name)) AS name,
+        max(app_id) AS app_id,
+        max(service_principal_id) AS service_principal_id,
+        max(coalesce(service_principal_name, app_name)) AS name,
         count(*) AS sign_ins,
         bool_or(risk_level = 'high') AS has_high,
         min(created_at) AS first_at,
@@ -42,7 +42,9 @@ SELECT
 FROM risky
 LEFT JOIN app_inventory AS app
     ON risky.app_id = app.app_id
+LEFT JOIN ref_first_party_apps AS microsoft
+    ON risky.app_id = microsoft.app_id
 WHERE
-    app.is_first_party IS NOT TRUE
+    coalesce(app.is_first_party, microsoft.app_id IS NOT NULL) IS NOT TRUE
     AND risky.sign_ins >= $min_sign_ins
 ORDER BY service_principal_id

@@ -1,21 +1,25 @@
 -- grain: app that the directory lists do not show x kind of change to it in the audit log
--- source: stg_directory_audits, stg_service_principals, stg_applications
+-- source: audited_apps
 -- Policies about credentials, owners and consent start from the list of apps. An app that is gone again, or of a tenant
 -- of which only logs were imported, is in none: what was done to it is told here, from the audit event alone.
-WITH events AS (
+WITH grouped AS (
     SELECT
-        audit_id,
-        activity_at,
+        object_id,
         activity,
-        actor_id,
-        actor_name,
-        actor_ip,
-        unnest(from_json(targets, '[{"id":"VARCHAR","displayName":"VARCHAR","type":"VARCHAR","modifiedProperties":"JSON"}]'))
-            AS target,
-        targets
-    FROM stg_directory_audits
+        max(app_id) AS app_id,
+        max(app_name) AS name,
+        count(*) AS events,
+        min(activity_at) AS first_at,
+        max(activity_at) AS last_at,
+        list(DISTINCT actor_name) FILTER (actor_name IS NOT NULL) AS actors,
+        list(DISTINCT actor_ip) FILTER (actor_ip IS NOT NULL) AS addresses,
+        list(audit_id) AS audit_ids
+    FROM audited_apps
     WHERE
-        activity IN (
+        NOT is_in_directory
+        AND NOT is_first_party
+        AND NOT is_rotation
+        AND activity IN (
             'Add app role assignment to service principal',
             'Add delegated permission grant',
             'Add owner to application',
@@ -31,58 +35,19 @@ WITH events AS (
             activity_at IS NULL
             OR activity_at >= CAST($as_of AS DATE) + 1 - $days AND activity_at < CAST($as_of AS DATE) + 1
         )
-        -- managed identities rotate their certificates by themselves
-        AND actor_name IS DISTINCT FROM 'Managed Service Identity'
-),
-
-about_apps AS (
-    SELECT
-        lower(target.id) AS object_id,
-        -- the name of an app stands beside its id, or among the properties of who was made its owner
-        coalesce(
-            nullif(target."displayName", ''),
-            nullif(regexp_extract(
-                CAST(targets AS VARCHAR), '"(?:Application|ServicePrincipal)\.DisplayName"[^}]*"newValue":"\\\\?"?([^"\\]+)', 1
-            ), '')
-        ) AS name,
-        events.*
-    FROM events
-    WHERE lower(target.type) IN ('application', 'serviceprincipal', 'service principal') AND target.id IS NOT NULL
-),
-
-unread AS (
-    SELECT about_apps.*
-    FROM about_apps
-    ANTI JOIN stg_service_principals AS sp
-        ON about_apps.object_id = sp.service_principal_id
-    ANTI JOIN stg_applications AS registration
-        ON about_apps.object_id = registration.application_id
-),
-
-grouped AS (
-    SELECT
-        object_id,
-        activity,
-        any_value(name) AS name,
-        count(DISTINCT audit_id) AS events,
-        min(activity_at) AS first_at,
-        max(activity_at) AS last_at,
-        list(DISTINCT actor_name) FILTER (actor_name IS NOT NULL) AS actors,
-        list(DISTINCT actor_ip) FILTER (actor_ip IS NOT NULL) AS addresses,
-        list(DISTINCT audit_id) AS audit_ids
-    FROM unread
     GROUP BY object_id, activity
 )
 
 SELECT
     object_id AS service_principal_id,
-    CAST(NULL AS VARCHAR) AS app_id,
+    app_id,
     name AS app_display_name,
     activity AS subject,
     CAST(events AS DOUBLE) AS measure,
     CAST($min_events AS DOUBLE) AS threshold,
     concat(
-        activity, ': ', events, CASE WHEN events = 1 THEN ' event' ELSE ' events' END, ' about an app that is not in the directory lists that were read, ',
+        activity, ': ', events, CASE WHEN events = 1 THEN ' event' ELSE ' events' END,
+        ' about an app that is not in the directory lists that were read, ',
         CASE
             WHEN first_at IS NULL THEN 'at a time the log does not hold'
             ELSE 'first on ' || strftime(first_at, '%Y-%m-%d %H:%M') || ' UTC'

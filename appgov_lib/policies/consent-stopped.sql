@@ -1,39 +1,29 @@
 -- grain: app to which consent was tried and refused
--- source: stg_directory_audits, app_inventory
-WITH refused AS (
-    SELECT
-        lower(target_ids[1]) AS object_id,
-        target_name,
-        audit_id,
-        activity_at,
-        actor_name,
-        result_reason
-    FROM stg_directory_audits
-    WHERE
-        activity = 'Consent to application'
-        AND result = 'failure'
-        AND activity_at >= CAST($as_of AS DATE) + 1 - $days
-        AND activity_at < CAST($as_of AS DATE) + 1
-        AND target_ids[1] IS NOT NULL
-),
-
-grouped AS (
+-- source: audited_apps, app_inventory
+WITH grouped AS (
     SELECT
         object_id,
-        any_value(target_name) AS name,
-        count(DISTINCT audit_id) AS attempts,
+        max(app_id) AS app_id,
+        max(app_name) AS name,
+        count(*) AS attempts,
         count(DISTINCT actor_name) AS people,
         min(activity_at) AS first_at,
         max(activity_at) AS last_at,
         list(DISTINCT actor_name) FILTER (actor_name IS NOT NULL) AS actors,
         list(DISTINCT result_reason) FILTER (result_reason IS NOT NULL) AS reasons
-    FROM refused
+    FROM audited_apps
+    WHERE
+        activity = 'Consent to application'
+        AND result = 'failure'
+        AND NOT is_first_party
+        AND activity_at >= CAST($as_of AS DATE) + 1 - $days
+        AND activity_at < CAST($as_of AS DATE) + 1
     GROUP BY object_id
 )
 
 SELECT
     coalesce(app.service_principal_id, grouped.object_id) AS service_principal_id,
-    app.app_id,
+    coalesce(app.app_id, grouped.app_id) AS app_id,
     coalesce(app.display_name, grouped.name) AS app_display_name,
     '' AS subject,
     CAST(grouped.attempts AS DOUBLE) AS measure,
@@ -52,7 +42,5 @@ SELECT
 FROM grouped
 LEFT JOIN app_inventory AS app
     ON grouped.object_id IN (app.service_principal_id, app.application_id)
-WHERE
-    app.is_first_party IS NOT TRUE
-    AND grouped.attempts >= $min_attempts
+WHERE grouped.attempts >= $min_attempts
 ORDER BY grouped.object_id

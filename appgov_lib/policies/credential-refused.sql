@@ -1,12 +1,12 @@
 -- grain: app whose credential was refused in every sign-in of the period
--- source: stg_sign_ins, app_inventory
+-- source: stg_sign_ins, app_inventory, reference/first_party_apps.csv
 -- 7000215 wrong secret, 7000222 expired secret, 700024 assertion outside its time, 700027 certificate not registered.
 WITH tried AS (
     SELECT
         coalesce(app_id, service_principal_id) AS key,
-        any_value(app_id) AS app_id,
-        any_value(service_principal_id) AS service_principal_id,
-        any_value(coalesce(service_principal_name, app_name)) AS name,
+        max(app_id) AS app_id,
+        max(service_principal_id) AS service_principal_id,
+        max(coalesce(service_principal_name, app_name)) AS name,
         count(*) FILTER (error_code = 0) AS good,
         count(*) FILTER (error_code IN (7000215, 7000222, 700024, 700027)) AS refused,
         count(*) FILTER (error_code = 7000222) AS expired,
@@ -43,8 +43,10 @@ SELECT
 FROM tried
 LEFT JOIN app_inventory AS app
     ON tried.app_id = app.app_id
+LEFT JOIN ref_first_party_apps AS microsoft
+    ON tried.app_id = microsoft.app_id
 WHERE
-    app.is_first_party IS NOT TRUE
+    coalesce(app.is_first_party, microsoft.app_id IS NOT NULL) IS NOT TRUE
     AND app.service_principal_type IS DISTINCT FROM 'ManagedIdentity'
     AND tried.good = 0
     AND tried.refused >= $min_refused

@@ -1,10 +1,10 @@
 -- grain: app through which a program of the command line signed in for people
--- source: stg_sign_ins, app_inventory, reference/tool_user_agents.csv
+-- source: stg_sign_ins, app_inventory, reference/tool_user_agents.csv, reference/first_party_apps.csv
 WITH tools AS (
     SELECT
         coalesce(sign_in.app_id, sign_in.app_name) AS key,
-        any_value(sign_in.app_id) AS app_id,
-        any_value(sign_in.app_name) AS name,
+        max(sign_in.app_id) AS app_id,
+        max(sign_in.app_name) AS name,
         count(*) AS sign_ins,
         count(DISTINCT sign_in.user_id) AS users,
         min(sign_in.created_at) AS first_at,
@@ -43,7 +43,9 @@ SELECT
 FROM tools
 LEFT JOIN app_inventory AS app
     ON tools.app_id = app.app_id
+LEFT JOIN ref_first_party_apps AS microsoft
+    ON tools.app_id = microsoft.app_id
 WHERE
-    app.is_first_party IS NOT TRUE
+    coalesce(app.is_first_party, microsoft.app_id IS NOT NULL) IS NOT TRUE
     AND tools.sign_ins >= $min_sign_ins
 ORDER BY service_principal_id

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import duckdb
 import pytest
-from policy_tables import APP, REGISTRATION, SP, cover, found, one
+from policy_tables import SP, cover, found, one
 from state_tables import put, state_warehouse
 
 from appgov_lib.errors import UserError
@@ -16,6 +14,7 @@ NEEDS = [
     ("change-to-unread-app", ("directory_audits",)),
     ("consent-stopped", ("directory_audits",)),
     ("credential-refused", ("sign_ins_service_principal",)),
+    ("app-sign-in-at-low-risk", ("sign_ins_service_principal",)),
     ("app-sign-in-at-risk", ("sign_ins_service_principal", "sign_ins_managed_identity")),
     ("tool-signs-in-for-users", ("sign_ins_interactive", "sign_ins_non_interactive")),
 ]
@@ -29,11 +28,7 @@ def con() -> duckdb.DuckDBPyConnection:
 
 def audit(con: duckdb.DuckDBPyConnection, activity: str, target: str, **more: object) -> None:
     """An event of the audit log about an app."""
-    targets = [{"id": "u7", "type": "User", "displayName": None, "modifiedProperties": []},
-               {"id": target, "type": "Application", "displayName": "Gone App", "modifiedProperties": []}]  # fmt: skip
-    row = {"audit_id": "e1", "activity_at": "2026-11-12 09:00", "actor_name": "Ada", "target_ids": [target]}
-    row |= {"activity": activity, "result": "success", "targets": json.dumps(targets), "target_name": "Gone App"}
-    put(con, "stg_directory_audits", **row | more)
+    put(con, "audited_apps", **{"activity": activity, "object_id": target, "app_name": "Gone App"} | more)
 
 
 def sign_in(con: duckdb.DuckDBPyConnection, kind: str = "service_principal", **more: object) -> None:
@@ -68,21 +63,68 @@ def test_a_change_to_an_app_nobody_read_is_told(con, time: str | None, said: str
 @pytest.mark.parametrize(
     "event",
     [
-        {"target": SP},
-        {"target": REGISTRATION},
+        {"is_in_directory": True},
         {"activity_at": "2026-11-08 23:59"},
         {"result": "failure"},
-        {"actor_name": "Managed Service Identity"},
+        {"is_rotation": True},
+        {"is_first_party": True},
         {"activity": "Update user"},
     ],
-    ids=["read as a service principal", "read as a registration", "earlier", "failed", "rotation", "another activity"],
+    ids=["read", "earlier", "failed", "rotation", "Microsoft's own", "another activity"],
 )
 def test_other_changes_are_no_matter_of_it(con, event: dict[str, object]):
-    put(con, "stg_service_principals")
-    put(con, "stg_applications", application_id=REGISTRATION, app_id=APP)
-    more = {key: value for key, value in event.items() if key not in ("activity", "target")}
-    audit(con, str(event.get("activity", "Add owner to application")), str(event.get("target", GONE)), **more)
+    audit(con, **{"activity": "Add owner to application", "target": GONE} | event)
     assert found(con, "change-to-unread-app").empty
+
+
+MICROSOFT = "14d82eec-204b-4c2f-b7e8-296a70dab67e"  # Graph PowerShell, from the list of Microsoft's app ids
+
+
+def test_microsofts_own_apps_are_known_without_the_directory(con):
+    own = {"app_id": MICROSOFT, "service_principal_id": "s8"}
+    sign_in(con, error_code=7000215, **own)
+    sign_in(con, risk_level="high", risk_state="atRisk", **own)
+    sign_in(con, risk_level="low", risk_state="none", **own)
+    sign_in(con, "interactive", user_agent="curl/8.1", app_name="Graph PowerShell", **own)
+    audit(con, "Consent to application", GONE, result="failure", is_first_party=True)
+    audit(con, "Add service principal", GONE, audit_id="e2", is_first_party=True)
+    for policy, _ in NEEDS:
+        assert found(con, policy).empty, policy
+    assert found(con, "app-created").empty
+    # the same of an id that is on no list
+    con.execute(f"UPDATE stg_sign_ins SET app_id = 'a9' WHERE app_id = '{MICROSOFT}'")
+    con.execute("UPDATE audited_apps SET is_first_party = false")
+    told = {policy for policy, _ in NEEDS if not found(con, policy).empty}
+    assert told == {policy for policy, _ in NEEDS} - {"change-to-unread-app", "credential-refused"}
+    assert len(found(con, "app-created")) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, None),
+        ({"risk_state": "dismissed"}, ""),
+        ({"sign_in_type": "managed_identity"}, ""),
+        ({"risk_level": "none"}, ""),
+    ],
+    ids=["low", "dismissed", "a managed identity", "none"],
+)
+def test_a_low_risk_is_told_for_the_record(con, more: dict[str, object], said: str | None):
+    sign_in(con, created_at="2026-11-11 08:00")
+    row = {
+        "kind": "service_principal",
+        "risk_level": "low",
+        "risk_state": "none",
+        "created_at": "2026-11-10 08:00",
+    } | more
+    sign_in(con, str(row.pop("sign_in_type", row.pop("kind"))), sign_in_id="s2", **row)
+    if said == "":
+        assert found(con, "app-sign-in-at-low-risk").empty
+    else:
+        assert one(con, "app-sign-in-at-low-risk")["reason"] == (
+            "1 of 2 sign-ins of the app carried a risk that Microsoft calls low, first on 2026-11-10 08:00 UTC."
+        )
+    assert found(con, "app-sign-in-at-risk").empty
 
 
 def test_a_refused_consent_is_told_with_its_reason_and_a_given_one_is_not(con):

@@ -8,9 +8,10 @@ from typing import Any
 
 import duckdb
 import pytest
-from policy_tables import GRAPH, found, one
+from policy_tables import GRAPH, cover, found, one
 from state_tables import put, state_warehouse
 
+from appgov_lib.errors import UserError
 from appgov_lib.store.models import REFERENCE_DIR
 
 MICROSOFT_GRAPH = "00000003-0000-0000-c000-000000000000"
@@ -142,7 +143,60 @@ def test_a_listed_app_without_use_is_told_so(con):
     assert len(row["evidence"]["sources"]) == 2
 
 
+def test_a_consent_to_a_listed_app_is_enough(con):
+    rclone = "4761b959-9780-4c2d-87a3-512b4638f767"
+    put(con, "audited_apps", activity="Consent to application", object_id="s9", app_id=rclone, app_name="rclone")
+    row = one(con, "known-abused-app")
+    assert (row["service_principal_id"], row["app_id"]) == ("s9", rclone)
+    assert row["reason"].endswith("In the audit log: Consent to application, first on 2026-11-12 09:00 UTC by Ada.")
+    con.execute("UPDATE audited_apps SET result = 'failure'")
+    assert found(con, "known-abused-app").empty  # consent-stopped tells of that
+
+
 # Permissions
+
+
+OUTSIDE = {"app_origin": "external", "publisher_verified": False}
+READS = {"permission": "Policy.Read.All", "permission_type": "application", "privilege_level": "medium"}
+
+
+def test_an_outside_app_that_reads_across_the_tenant_is_found(con):
+    put(con, "app_inventory", **OUTSIDE)
+    put(con, "app_permissions", **READS, level_reason="reads security policies")
+    put(con, "app_permissions", **{**READS, "permission": "User.Read.All"}, level_reason="full profiles")
+    row = one(con, "outside-app-reads-tenant")
+    assert row["measure"] == 2
+    assert row["reason"] == (
+        "An app of another tenant, its publisher not verified, holds Policy.Read.All, User.Read.All without a user; "
+        "with the first of them it reads security policies."
+    )
+
+
+@pytest.mark.parametrize(
+    ("app", "held"),
+    [
+        (OUT_OF_SCOPE, {}),
+        ({"app_origin": "internal"}, {}),
+        ({"app_origin": "unknown"}, {}),
+        ({"publisher_verified": True}, {}),
+        ({"publisher_verified": None}, {}),
+        ({"status": "deactivated"}, {}),
+        ({}, {"permission_type": "delegated"}),
+        ({}, {"privilege_level": "low"}),
+        ({}, {"privilege_level": None}),
+    ],
+)
+def test_other_apps_do_not_read_across_the_tenant(con, app: dict[str, Any], held: dict[str, Any]):
+    put(con, "app_inventory", **{**OUTSIDE, **app})
+    put(con, "app_permissions", **{**READS, **held})
+    assert found(con, "outside-app-reads-tenant").empty
+
+
+@pytest.mark.parametrize("source", ["service_principals", "app_role_assignments", "organization"])
+def test_without_its_sources_nobody_is_said_to_read_across_the_tenant(con, source: str):
+    cover(con, source, "not_permitted")
+    with pytest.raises(UserError, match="not permitted"):
+        found(con, "outside-app-reads-tenant")
 
 
 def test_high_privilege_of_both_kinds_is_found(con):

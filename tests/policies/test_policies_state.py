@@ -53,8 +53,8 @@ def test_without_its_source_a_policy_is_not_judged(con, policy: str, source: str
         found(con, policy)
 
 
-def test_an_abused_app_is_judged_by_inventory_or_sign_ins_alone(con):
-    for source in ("service_principals", "sign_ins_interactive", "sign_ins_non_interactive"):
+def test_an_abused_app_is_judged_by_any_of_its_sources_alone(con):
+    for source in ("service_principals", "sign_ins_interactive", "sign_ins_non_interactive", "directory_audits"):
         cover(con, source, "not_collected")
     assert found(con, "known-abused-app").empty
     cover(con, "sign_ins_service_principal", "failed")
@@ -76,12 +76,12 @@ def test_a_created_app_is_told_with_its_actor(con):
 
 
 def test_an_app_told_by_the_log_alone_is_one_finding(con):
-    event = {"activity": "Add service principal", "activity_at": "2026-11-10 08:00", "target_ids": [OTHER]}
+    event = {"activity": "Add service principal", "activity_at": "2026-11-10 08:00", "object_id": OTHER, "app_id": "a9"}
     for name in ("e1", "e2"):
-        put(con, "stg_directory_audits", audit_id=name, result="success", target_name="Malicious11", **event)
+        put(con, "audited_apps", audit_id=name, app_name="Malicious11", **event)
     row = one(con, "app-created")
-    assert (row["service_principal_id"], row["app_display_name"]) == (OTHER, "Malicious11")
-    assert row["reason"] == "Came into the tenant on 2026-11-10; it is not among the apps read."
+    assert (row["service_principal_id"], row["app_id"], row["app_display_name"]) == (OTHER, "a9", "Malicious11")
+    assert row["reason"] == "Came into the tenant on 2026-11-10 by Ada; it is not among the apps read."
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_app_created_is_silent(con, app: dict[str, Any], change: dict[str, Any])
 
 
 def test_a_failed_creation_is_no_app(con):
-    event = {"activity": "Add service principal", "activity_at": "2026-11-10", "target_ids": [OTHER]}
-    put(con, "stg_directory_audits", audit_id="e1", result="failure", **event)
+    event = {"activity": "Add service principal", "activity_at": "2026-11-10", "object_id": OTHER}
+    put(con, "audited_apps", result="failure", **event)
     assert found(con, "app-created").empty
 
 
