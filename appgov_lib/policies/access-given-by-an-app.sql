@@ -5,7 +5,7 @@ WITH given AS (
     SELECT
         event.app_id,
         event.actor_id,
-        any_value(event.actor_name) AS actor_name,
+        max(event.actor_name) AS actor_name,
         min(event.happened_at) AS first_at,
         list(DISTINCT event.event || ': ' || event.detail) AS gifts
     FROM app_events AS event

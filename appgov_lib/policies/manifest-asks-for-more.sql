@@ -3,7 +3,7 @@
 WITH asked AS (
     SELECT
         wanted.app_id,
-        any_value(wanted.application_id) AS application_id,
+        max(wanted.application_id) AS application_id,
         count(*) AS permission_count,
         list(wanted.permission ORDER BY wanted.permission) AS names,
         list(

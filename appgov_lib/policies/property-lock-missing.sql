@@ -9,7 +9,7 @@ SELECT
     CAST(1 AS DOUBLE) AS threshold,
     concat(
         'The app is open to other tenants and has ',
-        CASE WHEN any_value(checked.detail) = 'no lock' THEN 'no property lock' ELSE 'a property lock with gaps' END,
+        CASE WHEN max(checked.detail) = 'no lock' THEN 'no property lock' ELSE 'a property lock with gaps' END,
         ': in another tenant a credential can be added to its copy.'
     ) AS reason,
     json_object(

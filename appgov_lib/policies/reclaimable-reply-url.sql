@@ -8,7 +8,7 @@ SELECT
     CAST(sum(coalesce(checked.hits, 1)) AS DOUBLE) AS measure,
     CAST(1 AS DOUBLE) AS threshold,
     concat(
-        'Tokens can be sent to ', any_value(checked.subject), ', an ', any_value(checked.detail),
+        'Tokens can be sent to ', max(checked.subject), ', an ', any_value(checked.detail),
         '. Once its site is deleted, anybody can take the name. Whether it is still taken was not asked.'
     ) AS reason,
     json_object(

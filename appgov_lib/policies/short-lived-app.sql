@@ -19,11 +19,11 @@ life AS (
     SELECT
         removed.app_id,
         removed.service_principal_id,
-        any_value(removed.display_name) AS display_name,
+        max(removed.display_name) AS display_name,
         min(created.happened_at) AS created_at,
-        any_value(created.actor_name) AS created_by,
+        arg_min(created.actor_name, created.happened_at) AS created_by,
         max(removed.happened_at) AS removed_at,
-        any_value(removed.actor_name) AS removed_by
+        arg_max(removed.actor_name, removed.happened_at) AS removed_by
     FROM removed
     ASOF INNER JOIN created
         ON removed.app_id = created.app_id AND removed.happened_at >= created.happened_at

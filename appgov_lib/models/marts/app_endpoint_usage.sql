@@ -12,8 +12,8 @@ SELECT
     c.endpoint_family,
     c.method,
     c.status,
-    any_value(c.access) AS access,
-    any_value(c.service) AS service,
+    max(c.access) AS access,
+    max(c.service) AS service,
     CAST(coalesce(sum(c.calls) FILTER (c.day >= b.first_day), 0) AS BIGINT) AS calls,
     CAST(coalesce(sum(c.calls) FILTER (c.day < b.first_day), 0) AS BIGINT) AS calls_previous,
     -- NULL when no call of the period had a size

@@ -37,7 +37,7 @@ deeds AS (
         'acted' AS event,
         a.activity AS detail,
         a.actor_id,
-        any_value(a.actor_name) AS actor_name,
+        max(a.actor_name) AS actor_name,
         true AS is_dated
     FROM stg_directory_audits AS a
     INNER JOIN stg_service_principals AS s ON s.service_principal_id = a.actor_id

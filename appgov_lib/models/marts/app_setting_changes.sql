@@ -65,8 +65,8 @@ logged AS (
         service_principal_id, property, change, value,
         CAST(activity_at AS DATE) AS day,
         min(activity_at) AS changed_at,
-        any_value(app_id) AS app_id,
-        any_value(display_name) AS display_name,
+        max(app_id) AS app_id,
+        max(display_name) AS display_name,
         arg_min(actor_id, (activity_at, audit_id)) AS actor_id,
         arg_min(actor_name, (activity_at, audit_id)) AS actor_name
     FROM told
