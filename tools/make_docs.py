@@ -95,6 +95,7 @@ def written_by_the_build() -> str:
     from appgov_lib.actions.planner import TYPES as ACTION_TYPES
     from appgov_lib.anomalies import OUTPUT_TYPES
     from appgov_lib.detect.baselines import BASELINE_TYPES
+    from appgov_lib.detect.chains import CHAIN_TABLES
     from appgov_lib.detect.run import EXCEPTION_TYPES, FINDING_TYPES, SKIPPED_TYPES
     from appgov_lib.store.inputs import Coverage
 
@@ -111,6 +112,7 @@ def written_by_the_build() -> str:
             ["app_id", "metric", "day", "dimension", "place", "value", "amount", "share", "usual_share", "reason"],
         ),
         ("findings", "finding", FINDING_TYPES),
+        *((name, *told) for name, told in CHAIN_TABLES.items()),
         ("skipped_checks", "policy that was not evaluated", SKIPPED_TYPES),
         ("approved_baselines", "thing an approved app had; without value: it had none of the kind", BASELINE_TYPES),
         ("policy_exceptions", "exception in exceptions.toml", EXCEPTION_TYPES),

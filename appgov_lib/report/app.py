@@ -28,6 +28,7 @@ RARE = frozenset({"failures", "off_hours_sign_ins"})
 EVIDENCE_SHOWN = 40
 SECTIONS = (
     ("findings", "Why it is here"),
+    ("story", "What happened, in order"),
     ("actions", "What to do"),
     ("granted", "Granted"),
     ("used", "Used and moved"),
@@ -66,7 +67,8 @@ def app_context(facts: Facts, service_principal_id: str) -> dict[str, Any]:
         "tables": access_tables(facts, service_principal_id, app_id)
         | activity_tables(facts, app_id)
         | state_tables(facts, service_principal_id, app),
-        "sections": SECTIONS,
+        "story": facts.details.chain_steps.get(service_principal_id, []),
+        "sections": [s for s in SECTIONS if s[0] != "story" or service_principal_id in facts.details.chain_steps],
         "consent": consent_of(app),
         "windows": window_lines(facts.permissions.get(service_principal_id, [])),
         "microsoft": microsoft_view(facts, app_id),

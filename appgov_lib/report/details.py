@@ -36,6 +36,10 @@ class Details:
     """Who and what made the anomalous days."""
     bands: Grouped = field(default_factory=dict)
     """Judged days of apps with an unusual day: metric, day, lower, upper."""
+    chains: list[Record] = field(default_factory=list)
+    """Findings that belong together, worst first."""
+    chain_steps: Grouped = field(default_factory=dict)
+    """By chain id, in their order."""
 
 
 def gather_details(ask: Callable[[str], list[Record]], ask_file: Callable[[str], list[Record]]) -> Details:
@@ -71,6 +75,8 @@ def gather_details(ask: Callable[[str], list[Record]], ask_file: Callable[[str],
         items=grouped(ask_file("app_items"), "app_id"),
         contributors=grouped(ask_file("app_contributors"), "app_id"),
         bands=grouped(ask(of_apps("anomalies WHERE lower IS NOT NULL", "metric, day")), "app_id"),
+        chains=ask("FROM chains"),
+        chain_steps=grouped(ask("FROM chain_steps ORDER BY chain_id, place"), "chain_id"),
     )
 
 

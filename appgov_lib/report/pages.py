@@ -34,6 +34,7 @@ from appgov_lib.runner import Notebook, NotebookResult
 from appgov_lib.tables import Record
 from appgov_lib.templating import render
 
+CHAINS_SHOWN = 3
 GROUPS_SHOWN = 8
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -90,6 +91,8 @@ def index_page(facts: Facts, site: Site, notebooks: Sequence[Notebook], results:
         strip=svg.strip(counts),
         risks=risks[:TOP_RISKS],
         risks_left=max(len(risks) - TOP_RISKS, 0),
+        chains=facts.details.chains[:CHAINS_SHOWN],
+        chains_left=max(len(facts.details.chains) - CHAINS_SHOWN, 0),
         groups=groups[:GROUPS_SHOWN],
         groups_left=max(len(groups) - GROUPS_SHOWN, 0),
         requests=len(facts.actions),

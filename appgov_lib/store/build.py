@@ -330,8 +330,9 @@ def contributors(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _judge(con: duckdb.DuckDBPyConnection, settings: Settings, as_of: date, days: int, tell: Progress) -> None:
-    """Add anomalies, then findings and skipped checks, then the actions; each is its own stage's business."""
+    """Add anomalies, then findings and skipped checks, then chains, then actions; each is its own stage's business."""
     from appgov_lib import actions, detect
+    from appgov_lib.detect.chains import write_chains
 
     tell("anomalies")
     score(con)
@@ -341,6 +342,8 @@ def _judge(con: duckdb.DuckDBPyConnection, settings: Settings, as_of: date, days
     with _no_collection():
         tell("findings")
         detect.run(con, settings, as_of=as_of, days=days)
+        tell("chains")
+        write_chains(con, as_of)
         tell("remediation_actions")
         actions.plan(con)
 
