@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from appgov_lib import __version__, exports
+from appgov_lib.report.assets import write_assets
 from appgov_lib.report.facts import Facts, gather
 from appgov_lib.report.pages import app_pages, index_page, site_of
 from appgov_lib.report.summary import severities
 from appgov_lib.runner import Notebook, NotebookResult, Suite, execute, load_suite, render_page
-from appgov_lib.runner.page import plotly_script
 from appgov_lib.settings import Settings, private_dir, private_write
 
 VERSIONED = ("duckdb", "jinja2", "nbconvert", "pandas", "papermill", "plotly")
@@ -63,7 +63,6 @@ def build_report(
         final = private_dir(settings.reports_dir) / facts.period.as_of.isoformat()
         folder = final.with_name(f".{final.name}.building")
         shutil.rmtree(folder, ignore_errors=True)
-        private_dir(folder / "assets")
         parameters = {"tenant": settings.tenant, "as_of": facts.period.as_of.isoformat(), "days": days}
         results = execute(
             settings,
@@ -110,8 +109,7 @@ def _write_pages(
 ) -> None:
     """Write the summary, the pages of the notebooks that ran, and the app pages."""
     site = site_of(facts, shown)
-    shutil.copyfile(plotly_script(), folder / "assets" / "plotly.min.js")
-    (folder / "assets" / "plotly.min.js").chmod(0o600)
+    write_assets(folder)
     for notebook, result in zip(chosen, results, strict=True):
         private_write(folder / f"{notebook.name}.html", render_page(result.path, notebook, asdict(site)).encode())
     private_write(folder / "index.html", index_page(facts, site, shown, results).encode())
