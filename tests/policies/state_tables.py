@@ -9,7 +9,8 @@ import duckdb
 import policy_tables
 from policy_tables import APP, SP
 
-from appgov_lib.store.models import REFERENCE_DIR
+from appgov_lib import lookalikes
+from appgov_lib.store.models import MODELS_DIR, REFERENCE_DIR
 
 TENANT = "00000000-0000-4000-8000-00000000ffff"
 NEW_COLUMNS = {
@@ -21,6 +22,7 @@ NEW_COLUMNS = {
     "api_names": "VARCHAR[]",
     "sensitivity_label_ids": "VARCHAR[]",
     "risk_parts": "JSON",
+    "publisher_domain": "VARCHAR",
 }
 TABLES = {
     "changes": """changed_at TIMESTAMP, seen_at TIMESTAMP, kind VARCHAR, change VARCHAR, service_principal_id VARCHAR,
@@ -34,7 +36,7 @@ TABLES = {
         event VARCHAR, detail VARCHAR, actor_id VARCHAR, actor_name VARCHAR, is_dated BOOLEAN""",
     "stg_organization": "tenant_id VARCHAR, verified_domains VARCHAR[]",
     "stg_service_principals": """service_principal_id VARCHAR, app_id VARCHAR, app_owner_tenant_id VARCHAR,
-        disabled_by_microsoft_status VARCHAR""",
+        disabled_by_microsoft_status VARCHAR, homepage VARCHAR""",
     "stg_deleted_service_principals": """service_principal_id VARCHAR, deleted_at TIMESTAMP,
         service_principal_type VARCHAR""",
     "stg_directory_role_assignments": """assignment_id VARCHAR, principal_id VARCHAR, role_definition_id VARCHAR,
@@ -76,12 +78,13 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 REFERENCES = (
     "abused_apps",
-    "confusable_letters",
+    "brand_domains",
     "first_party_apps",
     "privileged_roles",
     "reclaimable_hosts",
     "takeover_permissions",
     "tool_user_agents",
+    "unusual_tlds",
 )
 
 
@@ -98,6 +101,16 @@ def extend(con: duckdb.DuckDBPyConnection) -> None:
             "delim = ',', quote = '\"')",
             {"path": str(REFERENCE_DIR / f"{name}.csv")},
         )
+
+
+def read_names(con: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables of names and domains from the apps there are, as a build would."""
+    for name in lookalikes.FUNCTIONS:
+        known = con.execute("SELECT count(*) FROM duckdb_functions() WHERE function_name = ?", [name]).fetchall()
+        if known == [(0,)]:
+            con.create_function(name, getattr(lookalikes, name), ["VARCHAR"], "VARCHAR")
+    for name in ("name_skeletons", "app_domains", "domain_lookalikes"):
+        con.execute(f"CREATE OR REPLACE TABLE {name} AS {(MODELS_DIR / 'marts' / f'{name}.sql').read_text()}")
 
 
 @cache
