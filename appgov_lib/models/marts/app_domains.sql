@@ -46,26 +46,37 @@ split AS MATERIALIZED (
     GROUP BY host
 ),
 
-read AS (
+labelled AS (
+    SELECT *, regexp_extract(left(host, length(host) - length(suffix) - 1), '([^.]+)$', 1) AS written FROM split
+),
+
+-- Each label is read once, however many hosts it has.
+labels AS MATERIALIZED (
     SELECT
-        *,
-        readable_domain(regexp_extract(left(host, length(host) - length(suffix) - 1), '([^.]+)$', 1)) AS label
-    FROM split
+        written,
+        label,
+        name_skeleton(label) AS skeleton,
+        nullif(disguised_word(label), '') AS disguised_word
+    FROM (
+        SELECT written, CASE WHEN starts_with(written, 'xn--') THEN readable_domain(written) ELSE written END AS label
+        FROM (SELECT DISTINCT written FROM labelled)
+    )
 )
 
 SELECT
     h.service_principal_id,
     h.place,
     h.host,
-    r.label || '.' || r.suffix AS domain,
-    r.label,
+    l.label || '.' || r.suffix AS domain,
+    l.label,
     regexp_extract(r.suffix, '([^.]+)$', 1) AS top_level_domain,
     r.shared_suffix IS NOT NULL AS is_shared_host,
-    name_skeleton(r.label) AS skeleton,
-    nullif(disguised_word(r.label), '') AS disguised_word,
+    l.skeleton,
+    l.disguised_word,
     count(DISTINCT h.address) AS addresses,
     min(h.address) AS example
 FROM hosts AS h
-INNER JOIN read AS r ON r.host = h.host
+INNER JOIN labelled AS r ON r.host = h.host
+INNER JOIN labels AS l ON l.written = r.written
 GROUP BY ALL
 ORDER BY h.service_principal_id, h.place, h.host

@@ -10,7 +10,7 @@ watched AS (
     SELECT domain, 'this tenant' FROM own
 ),
 
-labels AS (
+labelled AS (
     SELECT
         domain AS imitated,
         owner,
@@ -21,6 +21,10 @@ labels AS (
             regexp_extract(domain, '([^.]+)\.[^.]+$', 1)
         ) AS label
     FROM watched
+),
+
+labels AS MATERIALIZED (
+    SELECT *, name_skeleton(label) AS skeleton FROM labelled
 ),
 
 -- A label that is spelt as it should be is not misspelt, under whichever suffix.
@@ -37,13 +41,17 @@ SELECT
     s.domain,
     l.imitated,
     l.owner,
-    s.skeleton = name_skeleton(l.label) AS reads_alike,
+    s.skeleton = l.skeleton AS reads_alike,
     damerau_levenshtein(s.label, l.label) AS distance,
     length(l.label) AS letters
 FROM strangers AS s
 INNER JOIN labels AS l
-    ON s.skeleton = name_skeleton(l.label)
+    ON s.skeleton = l.skeleton
         -- under a suffix where anybody takes names, many are close to one's own
-        OR (NOT s.is_shared_host AND damerau_levenshtein(s.label, l.label) <= 3)
+        OR (
+            NOT s.is_shared_host
+            AND abs(length(s.label) - length(l.label)) <= 3
+            AND damerau_levenshtein(s.label, l.label) <= 3
+        )
 QUALIFY row_number() OVER (PARTITION BY s.domain, l.imitated ORDER BY l.owner DESC) = 1
 ORDER BY s.domain, l.imitated
