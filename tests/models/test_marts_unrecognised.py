@@ -81,8 +81,12 @@ def test_every_table_is_looked_at(ready: Bench) -> None:
     put(ready, "stg_oauth_app_info", app_status=new)
     ready.con.execute("INSERT INTO api_calls_daily VALUES ('QUERY', '2026-11-10', 5)")
     ready.con.execute("INSERT INTO rejected_records VALUES ('a.json', 1, 'of no known shape', 's1')")
+    for count in (40, 2):
+        rest = f"{count} more records were refused and are not listed"
+        ready.con.execute("INSERT INTO rejected_records VALUES ('a.json', NULL, ?, 's1')", [rest])
     assert found(ready) == [
         ("api_calls_daily", "method", "QUERY", 5),
+        ("rejected_records", "reason", "more records were refused and are not listed", 42),
         ("rejected_records", "reason", "of no known shape", 1),
         ("stg_cloud_app_events", "account_type", new, 1),
         ("stg_delegated_grants", "consent_type", new, 1),

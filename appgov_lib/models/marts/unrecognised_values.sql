@@ -88,7 +88,12 @@ seen AS (
     FROM stg_oauth_app_info
     UNION ALL
     -- records of imported files whose shape is not known, or that are damaged
-    SELECT 'rejected_records', {'c': 'reason', 'v': reason}, 1, NULL, NULL FROM rejected_records
+    SELECT
+        'rejected_records',
+        -- beyond a number of lines the reason is not kept: '12 more records were refused and are not listed'
+        {'c': 'reason', 'v': regexp_replace(reason, '^\d+ more ', 'more ')},
+        coalesce(TRY_CAST(regexp_extract(reason, '^(\d+) more ', 1) AS BIGINT), 1), NULL, NULL
+    FROM rejected_records
 ),
 
 known AS (
