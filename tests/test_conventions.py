@@ -30,6 +30,7 @@ ROOMS = [
         "formats",
         "lean",
         "least_privilege",
+        "lookalikes",
         "period",
         "progress",
         "terminal",

@@ -19,6 +19,7 @@ from appgov_lib.report.lists import (
     is_gap,
     resolved_table,
     skipped_table,
+    unrecognised_table,
 )
 from appgov_lib.report.summary import (
     TOP_RISKS,
@@ -101,6 +102,7 @@ def index_page(facts: Facts, site: Site, notebooks: Sequence[Notebook], results:
         resolved=resolved_table(facts),
         excepted=excepted_table(facts) if facts.excepted else None,
         skipped=skipped_table(facts),
+        unrecognised=unrecognised_table(facts) if facts.unrecognised else None,
         coverage=coverage_table(facts.coverage, "Every source of this report"),
         gaps=coverage_table([c for c in facts.coverage if is_gap(c)], "Sources not read completely"),
         app_href=pages,
