@@ -163,3 +163,78 @@ def test_refusals_that_mean_little(con, change: str):
 
 def test_refusals_are_not_judged_without_sign_ins(con):
     skipped(con, "consent-refused-by-users", "sign_ins_interactive")
+
+
+# ---- consent-credential-new-use --------------------------------------------------------------------------------------
+
+CHAIN = "consent-credential-new-use"
+
+
+def event(con: duckdb.DuckDBPyConnection, at: str, name: str, detail: str = "", **more: object) -> None:
+    """One event of the app, in November 2026."""
+    put(con, "app_events", happened_at=f"2026-11-{at}", event=name, detail=detail, **more)
+
+
+def chain(con: duckdb.DuckDBPyConnection, granted: str = "09 09:00", added: str = "10 09:00") -> None:
+    """A permission, a credential, and a sign-in from a new network."""
+    event(con, granted, "application_permission added", "Mail.Read of Microsoft Graph", actor_name="Ada")
+    event(con, added, "credential added", "secret k2", actor_name="Bob", actor_id="u2")
+    event(con, "11 02:00", "new network", "AS64500")
+    put(con, "stg_sign_ins", app_id=APP, sign_in_type="service_principal", error_code=0, asn=64500, country="MD")
+
+
+def test_permission_credential_network_and_mail(con):
+    chain(con)
+    event(con, "11 02:10", "new endpoint family", "/users/{id}/messages")
+    event(con, "11 02:10", "new endpoint family", "/groups")
+    row = one(con, CHAIN)
+    assert row["measure"] == 2
+    assert row["reason"] == (
+        "The app was given Mail.Read of Microsoft Graph on 2026-11-09 09:00 UTC by Ada, a credential on 2026-11-10 "
+        "09:00 UTC by Bob, and from 2026-11-11 02:00 UTC it did what it had never done (new endpoint family: "
+        "/users/{id}/messages, new network: AS64500)."
+    )
+    assert row["evidence"]["actor_id"] == "u2"
+
+
+@pytest.mark.parametrize(
+    ("granted", "added"),
+    [("10 09:00", "09 09:00"), ("07 09:00", "10 09:00"), ("10 09:00", "11 03:00"), ("01 09:00", "02 09:00")],
+    ids=["credential first", "three days between", "credential after the use", "long ago"],
+)
+def test_the_steps_in_another_order_or_apart(con, granted: str, added: str):
+    chain(con, granted, added)
+    assert found(con, CHAIN).empty
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE stg_sign_ins SET sign_in_type = 'interactive'",
+        "UPDATE stg_sign_ins SET error_code = 7000215",
+        "UPDATE app_events SET is_dated = false WHERE event = 'credential added'",
+        "UPDATE app_inventory SET is_in_scope = false",
+        "INSERT INTO app_permissions (app_id, permission, resource_name, permission_type, privilege_level) "
+        f"VALUES ('{APP}', 'Mail.Read', 'Microsoft Graph', 'application', 'low')",
+    ],
+    ids=["a user travels", "refused there", "no time known", "Microsoft's own", "a harmless permission"],
+)
+def test_a_chain_with_a_link_that_does_not_hold(con, change: str):
+    chain(con)
+    assert len(found(con, CHAIN)) == 1
+    con.execute(change)
+    assert found(con, CHAIN).empty
+
+
+@pytest.mark.parametrize("source", ["directory_audits", "service_principals"])
+def test_the_chain_is_not_judged_without_its_sources(con, source: str):
+    skipped(con, CHAIN, source)
+
+
+def test_the_chain_needs_one_log_of_use(con):
+    chain(con)
+    cover(con, "sign_ins_service_principal", "not_licensed")
+    assert len(found(con, CHAIN)) == 1
+    cover(con, "api_activity", "not_licensed")
+    with pytest.raises(UserError, match="not licensed"):
+        found(con, CHAIN)
