@@ -78,6 +78,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 REFERENCES = (
     "abused_apps",
+    "attack_scopes",
     "confusable_letters",
     "first_party_apps",
     "privileged_roles",

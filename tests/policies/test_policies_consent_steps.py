@@ -238,3 +238,51 @@ def test_the_chain_needs_one_log_of_use(con):
     cover(con, "api_activity", "not_licensed")
     with pytest.raises(UserError, match="not licensed"):
         found(con, CHAIN)
+
+
+# ---- consent-soon-after-birth ----------------------------------------------------------------------------------------
+
+BIRTH = "consent-soon-after-birth"
+
+
+def birth(con: duckdb.DuckDBPyConnection, granted: str = "10 09:20") -> None:
+    """An app comes and gets a strong permission for everybody."""
+    event(con, "10 09:00", "app added", "enterprise application", actor_name="Ada")
+    event(con, granted, "application_permission added", "Mail.Read of Microsoft Graph", actor_name="Ada")
+    put(con, "app_permissions", service_principal_id=SP, app_id=APP, permission="Mail.Read", consent_type="admin",
+        resource_name="Microsoft Graph", permission_type="application", privilege_level="high")  # fmt: skip
+
+
+def test_a_strong_permission_as_the_app_came(con):
+    birth(con)
+    event(con, "10 09:21", "application_permission added", "User.Read.All of Microsoft Graph", actor_name="Ada")
+    row = one(con, BIRTH)
+    assert row["measure"] == 20
+    assert row["reason"] == (
+        "The app came on 2026-11-10 09:00 UTC and 20 minutes later Ada gave it for everybody: Mail.Read of Microsoft "
+        "Graph; its publisher is not verified."
+    )
+    assert row["evidence"]["permissions"] == ["Mail.Read of Microsoft Graph"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE app_events SET happened_at = '2026-11-10 10:01' WHERE event <> 'app added'",
+        "UPDATE app_inventory SET app_origin = 'internal'",
+        "UPDATE app_inventory SET publisher_verified = true",
+        "UPDATE app_permissions SET privilege_level = 'medium'",
+        "UPDATE app_permissions SET consent_type = 'user'",
+        "UPDATE app_inventory SET is_in_scope = false",
+    ],
+    ids=["an hour later", "our own", "verified", "medium", "for one user", "Microsoft's own"],
+)
+def test_ordinary_ways_of_coming(con, change: str):
+    birth(con)
+    assert len(found(con, BIRTH)) == 1
+    con.execute(change)
+    assert found(con, BIRTH).empty
+
+
+def test_coming_is_not_judged_without_the_audit_log(con):
+    skipped(con, BIRTH, "directory_audits")
