@@ -41,7 +41,7 @@ TABLES = {
         role_name VARCHAR, is_privileged BOOLEAN, scope VARCHAR""",
     "stg_directory_audits": """audit_id VARCHAR, activity_at TIMESTAMP, activity VARCHAR, result VARCHAR,
         actor_id VARCHAR, actor_name VARCHAR, target_ids VARCHAR[], target_name VARCHAR, targets JSON,
-        result_reason VARCHAR""",
+        result_reason VARCHAR, actor_app_id VARCHAR""",
     "stg_sign_ins": """sign_in_id VARCHAR, created_at TIMESTAMP, app_id VARCHAR, app_name VARCHAR, user_id VARCHAR,
         user_principal_name VARCHAR, service_principal_id VARCHAR, service_principal_name VARCHAR,
         sign_in_type VARCHAR, error_code INTEGER, risk_level VARCHAR, risk_state VARCHAR, user_agent VARCHAR,
