@@ -45,8 +45,8 @@ SELECT
     CAST($max_people AS DOUBLE) AS threshold,
     concat(
         strong.people, CASE WHEN strong.people = 1 THEN ' person' ELSE ' people' END,
-        ' consented to this app, the first on ', strftime(firsts.first_at, '%Y-%m-%d'),
-        ', for themselves and nobody before them: ', array_to_string(strong.permissions[1:3], ', '), '.'
+        ' consented to this app for themselves, the first on ', strftime(firsts.first_at, '%Y-%m-%d'),
+        '; in the ', $days_history, ' days to the end of the period nobody had before: ', array_to_string(strong.permissions[1:3], ', '), '.'
     ) AS reason,
     json_object(
         'people', strong.people, 'first_at', firsts.first_at, 'permissions', strong.permissions,

@@ -18,7 +18,7 @@ apps AS (
     FROM firsts
     GROUP BY app_id
     -- of an app that just began everything is new
-    HAVING min(first_at) < CAST($as_of AS DATE) + 1 - $days - CAST($min_known_days AS INTEGER)
+    HAVING min(first_at) < CAST($as_of AS DATE) + 1 - CAST($days_history AS INTEGER)
 ),
 
 news AS (
@@ -47,7 +47,7 @@ SELECT
     app.display_name AS app_display_name,
     '' AS subject,
     CAST(len(news.deeds) AS DOUBLE) AS measure,
-    CAST($min_known_days AS DOUBLE) AS threshold,
+    CAST(1 AS DOUBLE) AS threshold,
     concat(
         'From ', strftime(news.first_at, '%Y-%m-%d %H:%M'), ' UTC on the app did what it had not done since ',
         strftime(news.known_from, '%Y-%m-%d'), ', when it was first seen to act: ',

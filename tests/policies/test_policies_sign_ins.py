@@ -264,5 +264,5 @@ def test_deeds_need_the_whole_log_and_long_enough(con):
     skipped(con, RARE, "directory_audits", "partial")
     cover(con, "directory_audits", "complete")
     con.execute("UPDATE coverage SET from_at = '2026-11-01'")
-    with pytest.raises(UserError, match="must go back to 2026-10-19"):
+    with pytest.raises(UserError, match="must go back to 2026-10-26"):
         found(con, RARE)
