@@ -117,8 +117,8 @@ def test_the_first_consent_of_all(con):
     row = one(con, RARE)
     assert row["measure"] == 2
     assert row["reason"] == (
-        "2 people consented to this app for themselves, the first on 2026-11-10; in the 30 days to the end of the period "
-        "nobody had before: Mail.Read."
+        "2 people consented to this app for themselves, the first on 2026-11-10; in the 30 days to the end of the "
+        "period nobody had before: Mail.Read."
     )
 
 
