@@ -45,7 +45,7 @@ TABLES = {
     "stg_sign_ins": """sign_in_id VARCHAR, created_at TIMESTAMP, app_id VARCHAR, app_name VARCHAR, user_id VARCHAR,
         user_principal_name VARCHAR, service_principal_id VARCHAR, service_principal_name VARCHAR,
         sign_in_type VARCHAR, error_code INTEGER, risk_level VARCHAR, risk_state VARCHAR, user_agent VARCHAR,
-        ip_address VARCHAR, asn INTEGER, country VARCHAR, authentication_protocol VARCHAR, resource_id VARCHAR,
+        ip_address VARCHAR, asn VARCHAR, country VARCHAR, authentication_protocol VARCHAR, resource_id VARCHAR,
         resource_name VARCHAR""",
     "grant_history": "revoked_by_id VARCHAR",
     "app_first_seen": """app_id VARCHAR, family VARCHAR, dimension VARCHAR, value VARCHAR, values_before BIGINT,
