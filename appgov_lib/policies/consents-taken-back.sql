@@ -25,25 +25,35 @@ held AS (
     GROUP BY service_principal_id, principal_id
 ),
 
-told AS (
+named AS (
     SELECT
-        young.service_principal_id,
-        audit.actor_id AS person_id,
-        audit.activity_at,
-        audit.activity = 'Consent to application' AS is_consent
-    FROM stg_directory_audits AS audit
-    INNER JOIN young
+        actor_id AS person_id,
+        activity_at,
+        activity = 'Consent to application' AS is_consent,
+        list_transform(
+            CAST(if(json_type(targets) = 'ARRAY', targets, '[]') AS JSON[]),
+            lambda p: CAST(
+                if(json_type(p -> '$.modifiedProperties') = 'ARRAY', p -> '$.modifiedProperties', '[]') AS JSON[]
+            )
+        ) AS properties,
         -- a withdrawal names the API first; the app may stand among its properties only
-        ON contains(CAST(audit.targets AS VARCHAR), young.service_principal_id)
-        OR list_contains(audit.target_ids, young.service_principal_id)
+        unnest(list_distinct(coalesce(target_ids, []) || list_transform(
+            list_filter(flatten(properties), lambda m: m ->> '$.displayName' = 'ServicePrincipal.ObjectID'),
+            lambda m: lower(trim(coalesce(m ->> '$.oldValue', m ->> '$.newValue'), '"'))
+        ))) AS service_principal_id
+    FROM stg_directory_audits
     WHERE
-        audit.activity IN (
+        activity IN (
             'Consent to application', 'Revoke consent', 'Remove delegated permission grant',
             'Remove OAuth2PermissionGrant'
         )
-        AND audit.result IS DISTINCT FROM 'failure'
-        AND audit.actor_id IS NOT NULL
-        AND audit.activity_at < CAST($as_of AS DATE) + 1
+        AND result IS DISTINCT FROM 'failure'
+        AND actor_id IS NOT NULL
+        AND activity_at < CAST($as_of AS DATE) + 1
+),
+
+told AS (
+    SELECT * FROM named SEMI JOIN young USING (service_principal_id)
 ),
 
 given AS (

@@ -11,26 +11,30 @@ WITH additions AS (
         AND added_at < CAST($as_of AS DATE) + 1
 ),
 
--- What each person added first in all that time; who added one before the period is no stranger to it.
+-- Whoever comes first in all that time: what was added before was added by others.
+ordered AS (
+    SELECT
+        *,
+        rank() OVER (ORDER BY added_at) - 1 AS earlier
+    FROM additions
+),
+
 firsts AS (
     SELECT
         actor_id,
-        min(added_at) AS first_at
-    FROM additions
+        min(added_at) AS first_at,
+        min(earlier) AS by_others
+    FROM ordered
     GROUP BY actor_id
-    HAVING min(added_at) >= CAST($as_of AS DATE) + 1 - $days
 ),
 
 counted AS (
     SELECT
-        firsts.actor_id,
-        firsts.first_at,
-        count(others.key_id) AS by_others,
-        count(DISTINCT others.actor_id) AS other_people
+        *,
+        rank() OVER (ORDER BY first_at) - 1 AS other_people
     FROM firsts
-    LEFT JOIN additions AS others
-        ON firsts.actor_id <> others.actor_id AND firsts.first_at > others.added_at
-    GROUP BY firsts.actor_id, firsts.first_at
+    -- who added one before the period is no stranger to it
+    QUALIFY first_at >= CAST($as_of AS DATE) + 1 - $days
 )
 
 SELECT

@@ -29,14 +29,9 @@ WITH born AS (
 
 windows AS (
     SELECT
-        actor_id,
-        actor_name,
-        service_principal_id,
-        name,
-        born_at,
+        *,
         count(*) OVER following AS apps,
-        max(born_at) OVER following AS last_at,
-        list(coalesce(name, service_principal_id)) OVER following AS names
+        max(born_at) OVER following AS last_at
     FROM born
     WINDOW following AS (
         PARTITION BY actor_id ORDER BY born_at
@@ -50,6 +45,16 @@ bursts AS (
     WHERE apps >= $min_apps
     -- the largest burst of each actor, the first of them where two are as large
     QUALIFY row_number() OVER (PARTITION BY actor_id ORDER BY apps DESC, born_at, service_principal_id) = 1
+),
+
+names AS (
+    SELECT
+        bursts.actor_id,
+        list_sort(list(coalesce(born.name, born.service_principal_id))) AS names
+    FROM bursts
+    INNER JOIN born
+        ON bursts.actor_id = born.actor_id AND born.born_at BETWEEN bursts.born_at AND bursts.last_at
+    GROUP BY bursts.actor_id
 )
 
 SELECT
@@ -62,13 +67,15 @@ SELECT
     concat(
         coalesce(bursts.actor_name, bursts.actor_id), ' brought ', bursts.apps, ' apps into the tenant from ',
         strftime(bursts.born_at, '%Y-%m-%d %H:%M'), ' UTC to ', strftime(bursts.last_at, '%H:%M'), ' UTC (',
-        array_to_string(list_sort(bursts.names)[1:3], ', '), ').'
+        array_to_string(names.names[1:3], ', '), ').'
     ) AS reason,
     json_object(
         'actor_id', bursts.actor_id, 'actor_name', bursts.actor_name, 'first_at', bursts.born_at,
-        'last_at', bursts.last_at, 'apps', list_sort(bursts.names)
+        'last_at', bursts.last_at, 'apps', names.names
     ) AS evidence
 FROM bursts
+INNER JOIN names
+    ON bursts.actor_id = names.actor_id
 LEFT JOIN app_inventory AS app
     ON bursts.service_principal_id = app.service_principal_id
 ORDER BY bursts.service_principal_id
