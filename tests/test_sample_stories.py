@@ -27,8 +27,8 @@ KEY = answer_key()
 STORY = {story["story"]: story for story in KEY["stories"]}
 POLICIES = {
     "overprivileged-app", "highly-privileged-unverified-app", "user-consented-mail-access",
-    "dormant-app-new-credential", "expiring-credential", "unused-credential", "ownerless-app", "grant-not-in-manifest",
-    "unused-app", "unusual-data-transfer", "app-went-silent",
+    "dormant-app-new-credential", "dormant-app-new-api", "expiring-credential", "unused-credential", "ownerless-app",
+    "grant-not-in-manifest", "unused-app", "unusual-data-transfer", "app-went-silent",
 }  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def registration(story: str) -> dict[str, Any]:
 
 
 def test_key_names_apps_that_exist_and_policies_that_exist() -> None:
-    """Every id is in the directory, and all eleven policies have something to find."""
+    """Every id is in the directory, and all twelve policies have something to find."""
     for item in [*KEY["stories"], *KEY["quiet"]]:
         found = service_principals()[item["app_id"]]
         assert (found["id"], found["displayName"]) == (item["service_principal_id"], item["display_name"])

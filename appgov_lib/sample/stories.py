@@ -41,7 +41,7 @@ STORIES = (
         "Legacy Invoice Archiver",
         "internal",
         "mail-robot",
-        ("dormant-app-new-credential",),
+        ("dormant-app-new-credential", "dormant-app-new-api"),
         ("unusual-data-transfer", "unused-credential"),
         calls=30,
         pattern="everyday",

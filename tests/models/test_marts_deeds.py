@@ -48,7 +48,8 @@ def deeds(bench: Bench, calls: str = "", office: str = "", defender: str = "") -
 def test_what_a_call_means(
     bench: Bench, resource_type: str, method: str, endpoint: str, access: str, meant: list[str]
 ) -> None:
-    row = f"1 | a | 2026-11-15 10:00:00 | S | {resource_type} | {method} | {endpoint} | 200 | - | - | {access} | false | -"
+    kind = f"S | {resource_type} | {method} | {endpoint}"
+    row = f"1 | a | 2026-11-15 10:00:00 | {kind} | 200 | - | - | {access} | false | -"
     assert [found[2] for found in deeds(bench, row)] == meant
 
 

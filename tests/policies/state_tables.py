@@ -45,11 +45,14 @@ TABLES = {
     "stg_sign_ins": """sign_in_id VARCHAR, created_at TIMESTAMP, app_id VARCHAR, app_name VARCHAR, user_id VARCHAR,
         user_principal_name VARCHAR, service_principal_id VARCHAR, service_principal_name VARCHAR,
         sign_in_type VARCHAR, error_code INTEGER, risk_level VARCHAR, risk_state VARCHAR, user_agent VARCHAR,
-        ip_address VARCHAR""",
+        ip_address VARCHAR, resource_id VARCHAR""",
     "stg_api_activity": """app_id VARCHAR, called_at TIMESTAMP, method VARCHAR, uri VARCHAR, endpoint VARCHAR,
-        resource_type VARCHAR, is_batch_envelope BOOLEAN""",
+        resource_type VARCHAR, is_batch_envelope BOOLEAN, path VARCHAR, status INTEGER""",
     "api_calls_daily": """app_id VARCHAR, day DATE, service VARCHAR, endpoint VARCHAR, method VARCHAR, status INTEGER,
-        calls BIGINT, bytes_returned BIGINT, bytes_unknown_calls BIGINT""",
+        calls BIGINT, bytes_returned BIGINT, bytes_unknown_calls BIGINT, resource_type VARCHAR, read_from VARCHAR""",
+    "app_deeds_daily": """app_id VARCHAR, day DATE, deed VARCHAR, log VARCHAR, events BIGINT, first_at TIMESTAMP""",
+    "sign_ins_daily": "app_id VARCHAR, day DATE, sign_in_type VARCHAR, sign_ins BIGINT, failures BIGINT",
+    "covered_days": "source VARCHAR, day DATE, is_complete BOOLEAN",
 }
 DEFAULTS: dict[str, dict[str, Any]] = {
     "app_inventory": {"is_in_scope": True, "assignment_required": True, "added_on": "2025-01-01", "consented_users": 0},
@@ -71,6 +74,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "stg_sign_ins": {"sign_in_id": "s1", "created_at": "2026-11-12 09:00:00", "user_id": "u1"},
     "stg_api_activity": {"app_id": APP, "method": "GET", "resource_type": "messages", "is_batch_envelope": False},
     "api_calls_daily": {"app_id": APP, "service": "Exchange", "method": "GET", "status": 200, "bytes_unknown_calls": 0},
+    "app_deeds_daily": {"app_id": APP, "log": "api_activity", "events": 1},
+    "covered_days": {"is_complete": True},
 }
 
 
