@@ -36,7 +36,11 @@ def called(con: duckdb.DuckDBPyConnection, day: dt.date, **more: object) -> None
 # ---- without the sources nothing is judged ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("policy", ["mail-rule-and-reading"])
+@pytest.mark.parametrize(
+    "policy",
+    ["mail-rule-and-reading", "file-search-and-rule", "file-search-and-edit", "teams-messages-by-app",
+     "app-starts-reading-mail"],
+)  # fmt: skip
 def test_without_any_log_of_deeds_a_policy_is_not_judged(con, policy: str):
     assert found(con, policy).empty
     for source in ANY_LOG[1:]:
@@ -53,10 +57,15 @@ def test_without_any_log_of_deeds_a_policy_is_not_judged(con, policy: str):
 
 @pytest.mark.parametrize(
     ("policy", "source"),
-    [("directory-listing-by-app", "api_activity"), ("dormant-app-new-api", "sign_ins_non_interactive")],
+    [
+        ("directory-listing-by-app", "api_activity"),
+        ("dormant-app-new-api", "sign_ins_non_interactive"),
+        ("mass-download-by-app", "cloud_app_events"),
+    ],
 )
 def test_without_its_source_a_policy_is_not_judged(con, policy: str, source: str):
     assert found(con, policy).empty
+    cover(con, "audit_records", "not_collected")
     cover(con, source, "not_permitted")
     with pytest.raises(UserError, match=f"Source {source} is not permitted"):
         found(con, policy)
