@@ -98,3 +98,68 @@ def test_logs_are_kept_apart_and_failures_left_out(bench: Bench) -> None:
         ("mail read", "office_activity", 1),
         ("mail searched", "cloud_app_events", 1),
     ]
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters", "properties", "whom"),
+    [
+        ("New-InboxRule", '[{"Name":"ForwardTo","Value":"a@x.example"}]', None, "a@x.example"),
+        ("New-InboxRule", '[{"Value":"a@x.example","Name":"RedirectTo"}]', None, "a@x.example"),
+        ("New-InboxRule", '[{"Name":"MoveToFolder","Value":"RSS"}]', None, None),
+        ("Set-Mailbox", '[{"Name":"ForwardingSmtpAddress","Value":"smtp:a@x.example"}]', None, "a@x.example"),
+        ("Set-Mailbox", '[{"Name":"ForwardingSmtpAddress","Value":""}]', None, None),
+        (
+            "UpdateInboxRules",
+            None,
+            '[{"Name":"RuleActions","Value":"[{\\"ActionType\\":\\"Forward\\",\\"Recipients\\":[\\"a@x.example\\"]}]"}]',
+            "a@x.example",
+        ),
+        (
+            "UpdateInboxRules",
+            None,
+            '[{"Name":"RuleActions","Value":"[{\\"ActionType\\":\\"Redirect\\",\\"Recipients\\":[\\"Bob\\"]}]"}]',
+            "not named",
+        ),
+        ("UpdateInboxRules", None, '[{"Name":"RuleActions","Value":"[{\\"ActionType\\":\\"Move\\"}]"}]', None),
+        ("MailItemsAccessed", '[{"Name":"ForwardTo","Value":"a@x.example"}]', None, None),
+        ("New-InboxRule", "no list", None, None),
+    ],
+)
+def test_whom_mail_is_sent_on_to(
+    bench: Bench, operation: str, parameters: str | None, properties: str | None, whom: str | None
+) -> None:
+    given = bench.con.execute("SELECT office_forwards(?, ?, ?)", [operation, parameters, properties]).fetchall()
+    assert given == [(whom,)]
+
+
+@pytest.mark.parametrize(
+    ("operation", "properties", "throttled"),
+    [
+        ("MailItemsAccessed", '[{"Value":"True","Name":"IsThrottled"}]', True),
+        ("MailItemsAccessed", '[{"Name":"IsThrottled","Value":"False"}]', False),
+        ("MailItemsAccessed", "[]", None),
+        ("Send", '[{"Name":"IsThrottled","Value":"True"}]', None),
+    ],
+)
+def test_whether_reading_was_throttled(
+    bench: Bench, operation: str, properties: str | None, throttled: bool | None
+) -> None:
+    given = bench.con.execute("SELECT office_throttled(?, ?)", [operation, properties]).fetchall()
+    assert given == [(throttled,)]
+
+
+@pytest.mark.parametrize("shape", ["log_analytics", "unified_audit"])
+def test_both_are_read_from_a_record(bench: Bench, shape: str) -> None:
+    common = {"AppId": "00000000-0000-4000-8000-0000000000a0", "UserId": "ada@x.example"}
+    named = {"ForwardTo": "bob@y.example"}, {"IsThrottled": "True"}
+    lists = [[{"Name": name, "Value": value} for name, value in pairs.items()] for pairs in named]
+    when = {"log_analytics": "TimeGenerated", "unified_audit": "CreationTime"}[shape]
+    bench.raw(
+        f"office_activity_{shape}",
+        [
+            {**common, when: "2026-11-14T10:00:00", "Operation": "New-InboxRule", "Parameters": lists[0]},
+            {**common, when: "2026-11-14T11:00:00", "Operation": "MailItemsAccessed", "OperationProperties": lists[1]},
+        ],
+    )
+    found = bench.run(f"office_activity_from_{shape}")
+    assert [(row["forwards_to"], row["is_throttled"]) for row in found] == [("bob@y.example", None), (None, True)]

@@ -56,7 +56,7 @@ TABLES = {
     "app_first_seen": """app_id VARCHAR, family VARCHAR, dimension VARCHAR, value VARCHAR, first_seen_at TIMESTAMP,
         values_before BIGINT, events_now BIGINT, novelty VARCHAR""",
     "stg_office_activity": """app_id VARCHAR, occurred_at TIMESTAMP, operation VARCHAR, user_id VARCHAR,
-        user_agent VARCHAR, result VARCHAR, is_throttled BOOLEAN, forwards_to VARCHAR""",
+        user_principal_name VARCHAR, user_agent VARCHAR, result VARCHAR, is_throttled BOOLEAN, forwards_to VARCHAR""",
 }
 DEFAULTS: dict[str, dict[str, Any]] = {
     "app_inventory": {"is_in_scope": True, "assignment_required": True, "added_on": "2025-01-01", "consented_users": 0},
