@@ -41,7 +41,7 @@ STORIES = (
         "Legacy Invoice Archiver",
         "internal",
         "mail-robot",
-        ("dormant-app-new-credential", "alert-by-microsoft"),
+        ("dormant-app-new-credential", "dormant-app-new-api", "alert-by-microsoft"),
         ("unusual-data-transfer", "unused-credential"),
         calls=30,
         pattern="everyday",

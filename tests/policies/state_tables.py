@@ -64,13 +64,17 @@ TABLES = {
         ip_address VARCHAR, asn VARCHAR, country VARCHAR, authentication_protocol VARCHAR, resource_id VARCHAR,
         resource_name VARCHAR""",
     "grant_history": "revoked_by_id VARCHAR",
-    "app_first_seen": """app_id VARCHAR, family VARCHAR, dimension VARCHAR, value VARCHAR, values_before BIGINT,
-        look_back_days BIGINT, novelty VARCHAR""",
-    "sign_ins_daily": "app_id VARCHAR, day DATE, sign_in_type VARCHAR, sign_ins BIGINT, failures BIGINT",
     "stg_api_activity": """app_id VARCHAR, called_at TIMESTAMP, method VARCHAR, uri VARCHAR, endpoint VARCHAR,
-        resource_type VARCHAR, is_batch_envelope BOOLEAN""",
+        resource_type VARCHAR, is_batch_envelope BOOLEAN, path VARCHAR, status INTEGER, user_id VARCHAR""",
     "api_calls_daily": """app_id VARCHAR, day DATE, service VARCHAR, endpoint VARCHAR, method VARCHAR, status INTEGER,
-        calls BIGINT, bytes_returned BIGINT, bytes_unknown_calls BIGINT""",
+        calls BIGINT, bytes_returned BIGINT, bytes_unknown_calls BIGINT, resource_type VARCHAR, read_from VARCHAR""",
+    "app_deeds_daily": """app_id VARCHAR, day DATE, deed VARCHAR, log VARCHAR, events BIGINT, first_at TIMESTAMP""",
+    "sign_ins_daily": "app_id VARCHAR, day DATE, sign_in_type VARCHAR, sign_ins BIGINT, failures BIGINT",
+    "covered_days": "source VARCHAR, day DATE, is_complete BOOLEAN",
+    "app_first_seen": """app_id VARCHAR, family VARCHAR, dimension VARCHAR, value VARCHAR, first_seen_at TIMESTAMP,
+        values_before BIGINT, events_now BIGINT, look_back_days BIGINT, novelty VARCHAR""",
+    "stg_office_activity": """app_id VARCHAR, occurred_at TIMESTAMP, operation VARCHAR, user_id VARCHAR,
+        user_principal_name VARCHAR, user_agent VARCHAR, result VARCHAR, is_throttled BOOLEAN, forwards_to VARCHAR""",
 }
 DEFAULTS: dict[str, dict[str, Any]] = {
     "app_inventory": {"is_in_scope": True, "assignment_required": True, "added_on": "2025-01-01", "consented_users": 0},
@@ -100,7 +104,13 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "stg_service_principals": {"service_principal_id": SP, "app_id": APP, "app_owner_tenant_id": TENANT},
     "stg_directory_role_assignments": {"assignment_id": "r1", "principal_id": SP, "scope": "/"},
     "stg_sign_ins": {"sign_in_id": "s1", "created_at": "2026-11-12 09:00:00", "user_id": "u1"},
-    "stg_api_activity": {"app_id": APP, "method": "GET", "resource_type": "messages", "is_batch_envelope": False},
+    "stg_api_activity": {
+        "app_id": APP,
+        "method": "GET",
+        "resource_type": "messages",
+        "is_batch_envelope": False,
+        "status": 200,
+    },
     "app_alerts": {
         "record_kind": "alert",
         "alert_id": "a1",
@@ -119,6 +129,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "display_name": "Payroll Sync",
     },
     "api_calls_daily": {"app_id": APP, "service": "Exchange", "method": "GET", "status": 200, "bytes_unknown_calls": 0},
+    "app_deeds_daily": {"app_id": APP, "log": "api_activity", "events": 1},
+    "covered_days": {"is_complete": True},
+    "app_first_seen": {"app_id": APP, "family": "api_activity", "novelty": "new", "values_before": 1, "events_now": 9},
+    "stg_office_activity": {"app_id": APP, "operation": "MailItemsAccessed", "user_id": "u1", "result": "success"},
 }
 
 
