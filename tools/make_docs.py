@@ -292,7 +292,7 @@ OUTCOMES = {
     "works": "what the alert or the idea is about is found",
     "partly": "a part of it is found, or by other signs; the last column says what is missing",
     "missing": "what can be read would tell, and no policy does; the last column says why, or where to look",
-    "impossible": "nothing that can be read outside Microsoft says it",
+    "impossible": "nothing that this tool can read outside Microsoft says it",
 }
 
 
