@@ -119,6 +119,12 @@ def write_actions_json(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     private_write(path, _json(ACTION_COLUMNS, _actions(con)))
 
 
+def write_apps_csv(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Write every app with all columns of `app_inventory` as CSV, in the order of its ids."""
+    columns = tuple(row[0] for row in con.execute("DESCRIBE app_inventory").fetchall())
+    private_write(path, _csv(columns, _rows(con, columns, "app_inventory ORDER BY service_principal_id")))
+
+
 def write_actions_xlsx(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Write the action plan as an Excel workbook with one sheet; texts stay texts, whatever they start with."""
     buffer = io.BytesIO()
@@ -149,6 +155,11 @@ def neutral(text: str) -> str:
     line = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in text)
     visible = "".join(c for c in line if not c.isspace() and unicodedata.category(c) != "Cf")
     return f"'{line}" if visible[:1] in _FORMULA_STARTS and visible else line
+
+
+def shortened_cell(value: object) -> str:
+    """A value as the text of one Excel cell: harmless, on one line, as long as a cell may be."""
+    return _shortened(neutral(_flat(value)))
 
 
 def _shortened(text: str) -> str:

@@ -16,10 +16,11 @@ from typing import Any
 from appgov_lib import __version__, exports
 from appgov_lib.report.assets import write_assets
 from appgov_lib.report.facts import Facts, gather
-from appgov_lib.report.pages import app_pages, index_page, site_of
+from appgov_lib.report.pages import app_pages, apps_page, index_page, site_of
 from appgov_lib.report.summary import severities
 from appgov_lib.runner import Notebook, NotebookResult, Suite, execute, load_suite, render_page
 from appgov_lib.settings import Settings, private_dir, private_write
+from appgov_lib.workbook import write_workbook
 
 VERSIONED = ("duckdb", "jinja2", "nbconvert", "pandas", "papermill", "plotly")
 
@@ -98,6 +99,8 @@ def _write_exports(con: Any, folder: Path) -> None:
     exports.write_actions_csv(con, folder / "actions.csv")
     exports.write_actions_json(con, folder / "actions.json")
     exports.write_actions_xlsx(con, folder / "actions.xlsx")
+    exports.write_apps_csv(con, folder / "apps.csv")
+    write_workbook(con, folder / "report.xlsx")
 
 
 def _write_pages(
@@ -113,6 +116,7 @@ def _write_pages(
     for notebook, result in zip(chosen, results, strict=True):
         private_write(folder / f"{notebook.name}.html", render_page(result.path, notebook, asdict(site)).encode())
     private_write(folder / "index.html", index_page(facts, site, shown, results).encode())
+    private_write(folder / "apps.html", apps_page(facts, site).encode())
     for name, page in app_pages(facts, site).items():
         private_write(folder / "apps" / name, page.encode())
     private_dir(folder / "apps")

@@ -61,6 +61,8 @@ class Facts:
     """Day and value by app id and metric, apps with an open finding."""
     unrecognised: list[Record] = field(default_factory=list)
     """Values that no rule and no published list names, most records first."""
+    apps: list[Record] = field(default_factory=list)
+    """Every service principal with what the page of all apps shows, worst first."""
     details: Details = field(default_factory=Details)
     overview: Overview = field(default_factory=Overview)
 
@@ -135,6 +137,7 @@ def gather(con: Any, as_of: dt.date, days: int) -> Facts:
         changes=grouped(ask_file("app_changes"), "service_principal_id"),
         anomalies=grouped(ask("FROM anomalies WHERE is_anomaly ORDER BY app_id, day, metric"), "app_id"),
         history=dict(history),
+        apps=ask_file("all_apps"),
         details=gather_details(ask, ask_file),
         overview=gather_overview(ask, ask_file),
     )

@@ -11,6 +11,7 @@ from typing import Any
 from appgov_lib import formats, theme
 from appgov_lib.report import overview, svg
 from appgov_lib.report.app import app_context
+from appgov_lib.report.apps import all_apps
 from appgov_lib.report.facts import Facts
 from appgov_lib.report.lists import (
     coverage_table,
@@ -28,6 +29,7 @@ from appgov_lib.report.summary import (
     caution,
     coverage_line,
     headline,
+    lanes,
     severities,
     tiles,
 )
@@ -36,7 +38,7 @@ from appgov_lib.tables import Record
 from appgov_lib.templating import render
 
 CHAINS_SHOWN = 3
-GROUPS_SHOWN = 8
+GROUPS_SHOWN = 5
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -63,7 +65,7 @@ def site_of(facts: Facts, notebooks: Sequence[Notebook]) -> Site:
     name = facts.tenant.get("display_name") or facts.run.get("tenant") or "Tenant without a name"
     version, build = (facts.run.get(key, formats.UNKNOWN) for key in ("appgov_version", "build_id"))
     made = f"appgov {version}, warehouse {build}."
-    links = tuple({"href": f"{n.name}.html", "text": n.title} for n in notebooks)
+    links = ({"href": "apps.html", "text": "All apps"}, *({"href": f"{n.name}.html", "text": n.title} for n in notebooks))
     return Site(formats.plain(name), facts.period.text, made, links)
 
 
@@ -94,8 +96,8 @@ def index_page(facts: Facts, site: Site, notebooks: Sequence[Notebook], results:
         risks_left=max(len(risks) - TOP_RISKS, 0),
         chains=facts.details.chains[:CHAINS_SHOWN],
         chains_left=max(len(facts.details.chains) - CHAINS_SHOWN, 0),
-        groups=groups[:GROUPS_SHOWN],
-        groups_left=max(len(groups) - GROUPS_SHOWN, 0),
+        lanes={name: (found[:GROUPS_SHOWN], len(found)) for name, found in lanes(groups).items()},
+        groups=groups,
         requests=len(facts.actions),
         trends=trends(facts),
         findings={s: findings_table(facts, s, pages) for s in theme.SEVERITIES if counts[s]},
@@ -134,6 +136,12 @@ def _tenant_parts(facts: Facts, site: Site, pages: dict[str, str]) -> dict[str, 
         "incidents": overview.incidents_table(whole, facts.source("incidents")),
         "score": overview.score_table(whole),
     }
+
+
+def apps_page(facts: Facts, site: Site) -> str:
+    """Return the page of all apps."""
+    pages = {r.app["service_principal_id"]: _app_link(r.app) for r in apps_with_findings(facts)}
+    return render("apps.html.j2", here="apps.html", up="", site=site, **all_apps(facts, facts.apps, pages))
 
 
 def app_pages(facts: Facts, site: Site) -> dict[str, str]:

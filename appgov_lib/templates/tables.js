@@ -16,15 +16,15 @@
     }
   }
   // Only what differs from a table as it was made.
-  function short(data) {
+  function short(data, hidden) {
     var view = {};
     if (data.order && data.order.length) { view.o = data.order.map(function (o) { return [o[0], o[1]]; }); }
     if (data.search && data.search.search) { view.q = data.search.search; }
     if (data.start) { view.p = data.start; }
     if (data.length && data.length !== PAGE && data.length !== -1) { view.n = data.length; }
-    data.columns.forEach(function (column, index) {
-      if (!column.visible) { (view.h = view.h || []).push(index); }
-    });
+    var unseen = [];
+    data.columns.forEach(function (column, index) { if (!column.visible) { unseen.push(index); } });
+    if (unseen.join() !== hidden.join()) { view.h = unseen; }
     var filters = data.columnControl || {};
     Object.keys(filters).forEach(function (index) {
       var input = filters[index].searchInput;
@@ -32,11 +32,11 @@
     });
     return Object.keys(view).length ? view : null;
   }
-  function long(view, columns) {
+  function long(view, columns, hidden) {
     var data = { time: Date.now(), start: view.p || 0, order: view.o || [], search: { search: view.q || "" }, columns: [] };
     if (view.n) { data.length = view.n; }
     for (var index = 0; index < columns; index++) {
-      data.columns.push({ visible: (view.h || []).indexOf(index) < 0, search: { search: "" } });
+      data.columns.push({ visible: (view.h || hidden).indexOf(index) < 0, search: { search: "" } });
     }
     data.columnControl = view.f || {};
     return data;
@@ -66,26 +66,56 @@
   }
 
   function dress(table, index) {
-    var rows = table.tBodies[0].rows.length, id = table.id || "t" + (index + 1), many = rows > SMALL;
-    var columns = table.tHead.rows[0].cells.length;
-    var caption = table.caption ? table.caption.textContent : id;
-    table.id = id;
-    new DataTable(table, {
-      autoWidth: false, order: [], paging: rows > PAGE, pageLength: PAGE, lengthMenu: [PAGE, 200, 1000, { label: "All", value: -1 }],
+    var id = table.id || (table.id = "t" + (index + 1));
+    options(table, id, table.caption ? table.caption.textContent : id, table.tBodies[0].rows.length,
+            table.tHead.rows[0].cells.length, [], {});
+  }
+  function options(table, id, caption, rows, columns, hidden, more) {
+    var many = rows > SMALL, file = caption.replace(/[^A-Za-z0-9]+/g, "-").slice(0, 60).toLowerCase();
+    return new DataTable(table, Object.assign({
+      autoWidth: false, order: [], paging: rows > PAGE, pageLength: PAGE,
+      lengthMenu: [PAGE, 200, 1000, { label: "All", value: -1 }],
       columnDefs: [{ targets: "_all", type: "known-first" }],
       columnControl: many ? [["search"]] : [],
       layout: {
-        topStart: many ? "search" : null,
-        topEnd: many ? { buttons: buttons(caption.replace(/[^A-Za-z0-9]+/g, "-").slice(0, 60).toLowerCase()) } : null,
+        topStart: many ? "search" : null, topEnd: many ? { buttons: buttons(file) } : null,
         bottomStart: many ? "info" : null, bottomEnd: rows > PAGE ? "paging" : null
       },
       language: { search: "Search", searchPlaceholder: caption.slice(0, 40) },
       stateSave: true,
-      stateSaveCallback: function (settings, data) { keep(id, short(data)); },
+      stateSaveCallback: function (settings, data) { keep(id, short(data, hidden)); },
       stateLoadCallback: function () {
         var view = location.hash.indexOf(MARK) === 0 ? views()[id] : null;
-        return view ? long(view, columns) : null;
+        return view ? long(view, columns, hidden) : null;
       }
+    }, more));
+  }
+
+  // A table of many rows comes as JSON: [text, sort key, address] a cell, short of what is empty.
+  function escaped(text) {
+    return String(text).replace(/[&<>"']/g, function (c) { return "&#" + c.charCodeAt(0) + ";"; });
+  }
+  function grow(box) {
+    var told = JSON.parse(document.getElementById(box.id + "-rows").textContent), table = document.createElement("table");
+    var hidden = [];
+    told.columns.forEach(function (column, index) { if (column.hidden) { hidden.push(index); } });
+    box.textContent = "";
+    box.appendChild(table);
+    options(table, box.id, box.getAttribute("aria-label"), told.rows.length, told.columns.length, hidden, {
+      data: told.rows,
+      columns: told.columns.map(function (column, index) {
+        return {
+          title: column.title, className: column.numeric ? "num" : "", visible: !column.hidden,
+          data: function (row, kind) {
+            var cell = row[index];
+            if (kind === "display") {
+              var text = escaped(cell[0]);
+              return cell[2] ? '<a href="' + escaped(cell[2]) + '">' + text + "</a>" : text;
+            }
+            return kind === "filter" ? cell[0] : cell[1] === "\u0000" ? "" : cell[1] || cell[0];
+          }
+        };
+      })
     });
   }
 
@@ -96,6 +126,7 @@
       order: { asc: function (a, b) { return compare(a, b, 1); }, desc: function (a, b) { return compare(a, b, -1); } }
     });
     document.querySelectorAll("table.sortable").forEach(dress);
+    document.querySelectorAll("#all-apps").forEach(grow);
     addEventListener("beforeprint", function () {
       DataTable.tables({ api: true }).iterator("table", function (settings) {
         var api = new DataTable.Api(settings);
