@@ -120,6 +120,7 @@ def test_a_mixed_word_in_an_own_app_is_odd_only(con):
         ("https://xn--mcrosoft-tkb.com/x", "microsoft.com"),
         ("https://sharepiont.co.uk/", "sharepoint.com"),
         ("https://user@0ffice.com:444/", "office.com"),  # too short for letters, but it reads alike
+        ("https://w1ndows.net/", "windows.net"),  # a word, and it reads alike
         ("https://c0ntosocorp.example/", "contosocorp.example"),
         ("https://contosocrop.example/", "contosocorp.example"),
         ("https://rnicrosoft.azurewebsites.net/", "microsoft.com"),
@@ -142,6 +143,7 @@ def test_misspelt_domains(con, url: str, imitated: str):
         "https://apps.contosocorp.example/cb",
         "https://microsoft.example/cb",  # the right name under another suffix
         "https://officer.com/cb",  # a letter away from a short name
+        "https://dynamic.com/cb",  # and from a word
         "https://contosocorp1.azurewebsites.net/cb",  # one of many names under a suffix of everybody's
         "https://contosocorp.sharepoint.com/cb",
         "https://fabrikam.example/microsft.com",

@@ -5,15 +5,17 @@ WITH own AS (
 ),
 
 watched AS (
-    SELECT domain, 'Microsoft' AS owner FROM ref_brand_domains
+    -- a word of the language is a letter away from other words ('dynamic')
+    SELECT domain, 'Microsoft' AS owner, is_word = 'true' AS is_word FROM ref_brand_domains
     UNION
-    SELECT domain, 'this tenant' FROM own
+    SELECT domain, 'this tenant', false FROM own
 ),
 
 labelled AS (
     SELECT
         domain AS imitated,
         owner,
+        is_word,
         coalesce(
             nullif(regexp_extract(
                 domain, '([^.]+)\.(?:(?:com?|org|net|gov|ac|edu|ne|or|go|gob|ltd|plc)\.[a-z]{2}|onmicrosoft\.com)$', 1
@@ -49,7 +51,7 @@ INNER JOIN labels AS l
     ON s.skeleton = l.skeleton
         -- under a suffix where anybody takes names, many are close to one's own
         OR (
-            NOT s.is_shared_host
+            NOT s.is_shared_host AND NOT l.is_word
             AND abs(length(s.label) - length(l.label)) <= 3
             AND damerau_levenshtein(s.label, l.label) <= 3
         )
