@@ -83,6 +83,8 @@ def environment() -> jinja2.Environment:
         joined=formats.joined,
         plain=formats.plain,
         json_script=json_script,
+        # only for text that was escaped already, or that came with the package
+        ours=Markup,
     )
     made.globals.update(
         count=formats.count, change=formats.change, arrow=formats.arrow, measure=formats.measure, policy_of=policy_of

@@ -20,8 +20,8 @@ SHEETS: Mapping[str, str] = {
     "first_seen, last_seen, policy_id, app_id, service_principal_id, finding_id FROM findings ORDER BY "
     "list_position(['critical', 'high', 'medium', 'low', 'info'], severity), policy_id, display_name, finding_id",
     "Chains": "SELECT severity, about, name, findings, apps, begins_at, ends_at, story, app_id FROM chains",
-    "Actions": "SELECT priority, severity, disposition, effort, title, why, display_name, affected_users, steps, verify, "
-    "method, path, permission_needed, action_id FROM remediation_actions ORDER BY priority, action_id",
+    "Actions": "SELECT priority, severity, disposition, effort, title, why, display_name, affected_users, steps, "
+    "verify, method, path, permission_needed, action_id FROM remediation_actions ORDER BY priority, action_id",
     "Apps": "SELECT display_name, app_origin, publisher_name, publisher_verified, status, risk_score, privilege_level, "
     "permission_count, unused_permission_count, consent_type, consented_users, owner_count, credential_count, "
     "next_expiry_at, created_at, last_used_at, calls_30d, bytes_30d, app_id, service_principal_id FROM app_inventory "

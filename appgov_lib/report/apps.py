@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from appgov_lib import formats
-from appgov_lib.report.facts import Facts
 from appgov_lib.tables import Column, Record, Table, cell, table_of
 
 COLUMNS: dict[str, Column] = {
@@ -41,7 +40,7 @@ HIDDEN = ("publisher_verified", "status", "consented_users", "created_at", "serv
 SHOWN_PLAIN = 100
 
 
-def all_apps(facts: Facts, rows: list[Record], pages: dict[str, str]) -> dict[str, Any]:
+def all_apps(rows: list[Record], pages: dict[str, str]) -> dict[str, Any]:
     """Return what the template needs: columns, rows as text and sort key, and the first rows as a plain table."""
     written = [
         [
@@ -51,7 +50,8 @@ def all_apps(facts: Facts, rows: list[Record], pages: dict[str, str]) -> dict[st
         for row in rows
     ]
     columns = [
-        {"title": column.heading, "numeric": column.numeric, "hidden": name in HIDDEN} for name, column in COLUMNS.items()
+        {"title": column.heading, "numeric": column.numeric, "hidden": name in HIDDEN}
+        for name, column in COLUMNS.items()
     ]
     return {
         "apps": {"columns": columns, "rows": written},

@@ -17,7 +17,10 @@ from appgov_lib import __version__, exports
 from appgov_lib.report.assets import write_assets
 from appgov_lib.report.facts import Facts, gather
 from appgov_lib.report.pages import app_pages, apps_page, index_page, site_of
+from appgov_lib.report.pdf import print_pdf
+from appgov_lib.report.single import single_page
 from appgov_lib.report.summary import severities
+from appgov_lib.report.ticket import ticket
 from appgov_lib.runner import Notebook, NotebookResult, Suite, execute, load_suite, render_page
 from appgov_lib.settings import Settings, private_dir, private_write
 from appgov_lib.workbook import write_workbook
@@ -45,11 +48,14 @@ def build_report(
     now: dt.datetime | None = None,
     progress: Callable[[str], None] | None = None,
     suite: Suite | None = None,
+    single_file: bool = False,
+    pdf: bool = False,
 ) -> ReportResult:
     """Run the notebooks over the current warehouse and write `reports/<tenant>/<as_of>/`.
 
     `only` names one notebook to run; pages the others left earlier stay. `now` is written into run.json and
-    nowhere else. `suite` defaults to the notebooks shipped. Raises `WarehouseMissing` without a warehouse and
+    nowhere else. `single_file` adds `report.html`, one file to mail; `pdf` adds `summary.pdf` where a browser is there.
+    `suite` defaults to the notebooks shipped. Raises `WarehouseMissing` without a warehouse and
     `ConfigError` when it was built for another period or `only` names no notebook.
     """
     from appgov_lib.store.warehouse import connect
@@ -81,7 +87,9 @@ def build_report(
     if only:
         _carry_over(final, folder, [n for n in suite.notebooks if n not in chosen])
     shown = [n for n in suite.notebooks if n in chosen or (folder / f"{n.name}.html").exists()]
-    _write_pages(facts, folder, chosen, shown, results)
+    _write_pages(facts, folder, chosen, shown, results, single_file)
+    if pdf and (gone_wrong := print_pdf(folder / "index.html", folder / "summary.pdf")):
+        say(gone_wrong)
     manifest = _manifest(settings, facts, suite, parameters, results, now)
     manifest["seconds"] = round(time.perf_counter() - began, 1)
     private_write(folder / "run.json", json.dumps(manifest, indent=2, ensure_ascii=False).encode() + b"\n")
@@ -109,6 +117,7 @@ def _write_pages(
     chosen: Sequence[Notebook],
     shown: Sequence[Notebook],
     results: Sequence[NotebookResult],
+    single_file: bool,
 ) -> None:
     """Write the summary, the pages of the notebooks that ran, and the app pages."""
     site = site_of(facts, shown)
@@ -116,6 +125,9 @@ def _write_pages(
     for notebook, result in zip(chosen, results, strict=True):
         private_write(folder / f"{notebook.name}.html", render_page(result.path, notebook, asdict(site)).encode())
     private_write(folder / "index.html", index_page(facts, site, shown, results).encode())
+    private_write(folder / "summary.md", ticket(facts).encode())
+    if single_file:
+        private_write(folder / "report.html", single_page(facts, site, shown, results).encode())
     private_write(folder / "apps.html", apps_page(facts, site).encode())
     for name, page in app_pages(facts, site).items():
         private_write(folder / "apps" / name, page.encode())

@@ -65,19 +65,28 @@ def site_of(facts: Facts, notebooks: Sequence[Notebook]) -> Site:
     name = facts.tenant.get("display_name") or facts.run.get("tenant") or "Tenant without a name"
     version, build = (facts.run.get(key, formats.UNKNOWN) for key in ("appgov_version", "build_id"))
     made = f"appgov {version}, warehouse {build}."
-    links = ({"href": "apps.html", "text": "All apps"}, *({"href": f"{n.name}.html", "text": n.title} for n in notebooks))
+    links = (
+        {"href": "apps.html", "text": "All apps"},
+        *({"href": f"{n.name}.html", "text": n.title} for n in notebooks),
+    )
     return Site(formats.plain(name), facts.period.text, made, links)
 
 
 def index_page(facts: Facts, site: Site, notebooks: Sequence[Notebook], results: Sequence[NotebookResult]) -> str:
     """Return the summary page."""
+    return render("summary.html.j2", **index_context(facts, site, notebooks, results))
+
+
+def index_context(
+    facts: Facts, site: Site, notebooks: Sequence[Notebook], results: Sequence[NotebookResult]
+) -> dict[str, Any]:
+    """Return everything the template of the summary needs."""
     risks = apps_with_findings(facts)
     groups = action_groups(facts.actions)
     counts = severities(facts)
     said, has_gaps = coverage_line(facts)
     pages = {r.app["service_principal_id"]: "#consent" if facts.is_tenant(r.app) else _app_link(r.app) for r in risks}
-    return render(
-        "summary.html.j2",
+    return dict(
         here="index.html",
         up="",
         site=site,
@@ -141,20 +150,25 @@ def _tenant_parts(facts: Facts, site: Site, pages: dict[str, str]) -> dict[str, 
 def apps_page(facts: Facts, site: Site) -> str:
     """Return the page of all apps."""
     pages = {r.app["service_principal_id"]: _app_link(r.app) for r in apps_with_findings(facts)}
-    return render("apps.html.j2", here="apps.html", up="", site=site, **all_apps(facts, facts.apps, pages))
+    return render("apps.html.j2", here="apps.html", up="", site=site, **all_apps(facts.apps, pages))
 
 
 def app_pages(facts: Facts, site: Site) -> dict[str, str]:
     """Return the page of every app with an open finding, by file name."""
-    pages = {}
+    return {name: render("app.html.j2", **context) for name, context in app_contexts(facts, site).items()}
+
+
+def app_contexts(facts: Facts, site: Site) -> dict[str, dict[str, Any]]:
+    """Return what the template of each app page needs, by file name, worst app first."""
+    found = {}
     for risk in apps_with_findings(facts):
         row = risk.app
         if facts.is_tenant(row):
             continue
-        context = app_context(facts, row["service_principal_id"])
         name = app_page_name(row["app_id"], row["service_principal_id"])
-        pages[name] = render("app.html.j2", here=f"apps/{name}", up="../", site=site, facts=facts, **context)
-    return pages
+        frame = {"here": f"apps/{name}", "up": "../", "site": site, "facts": facts}
+        found[name] = frame | app_context(facts, row["service_principal_id"])
+    return found
 
 
 def owner_names(facts: Facts, service_principal_id: str) -> str:

@@ -97,15 +97,22 @@
   }
   function grow(box) {
     var told = JSON.parse(document.getElementById(box.id + "-rows").textContent), table = document.createElement("table");
-    var hidden = [];
-    told.columns.forEach(function (column, index) { if (column.hidden) { hidden.push(index); } });
+    var hidden = [], head = table.createTHead().insertRow();
+    told.columns.forEach(function (column, index) {
+      var cell = document.createElement("th");
+      cell.scope = "col";
+      cell.textContent = column.title;
+      head.appendChild(cell);
+      if (column.hidden) { hidden.push(index); }
+    });
     box.textContent = "";
+    table.id = box.id + "-table";
     box.appendChild(table);
     options(table, box.id, box.getAttribute("aria-label"), told.rows.length, told.columns.length, hidden, {
       data: told.rows,
       columns: told.columns.map(function (column, index) {
         return {
-          title: column.title, className: column.numeric ? "num" : "", visible: !column.hidden,
+          className: column.numeric ? "num" : "", visible: !column.hidden,
           data: function (row, kind) {
             var cell = row[index];
             if (kind === "display") {
