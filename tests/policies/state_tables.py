@@ -46,7 +46,7 @@ TABLES = {
         user_principal_name VARCHAR, service_principal_id VARCHAR, service_principal_name VARCHAR,
         sign_in_type VARCHAR, error_code INTEGER, risk_level VARCHAR, risk_state VARCHAR, user_agent VARCHAR,
         ip_address VARCHAR, asn VARCHAR, country VARCHAR, authentication_protocol VARCHAR, resource_id VARCHAR,
-        resource_name VARCHAR""",
+        resource_name VARCHAR, credential_type VARCHAR""",
     "grant_history": "revoked_by_id VARCHAR",
     "app_first_seen": """app_id VARCHAR, family VARCHAR, dimension VARCHAR, value VARCHAR, values_before BIGINT,
         look_back_days BIGINT, novelty VARCHAR""",

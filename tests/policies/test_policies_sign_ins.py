@@ -151,6 +151,51 @@ def test_unknown_networks_need_the_whole_log_and_long_enough(con):
         found(con, UNKNOWN)
 
 
+# ---- first-federated-sign-in -----------------------------------------------------------------------------------------
+
+FEDERATED = "first-federated-sign-in"
+
+
+def federated(con: duckdb.DuckDBPyConnection) -> None:
+    """An app that used a secret until an outside issuer vouched for it."""
+    for day in range(20, 26):
+        sign_in(con, f"10-{day} 09:00", asn="64496", credential_type="clientSecret")
+    sign_in(con, "11-11 02:00", asn="64666", credential_type="federatedIdentityCredential")
+
+
+def test_a_federated_credential_after_secrets(con):
+    federated(con)
+    row = one(con, FEDERATED)
+    assert row["measure"] == 1
+    assert row["reason"] == (
+        "The app signed in 1 time with a federated credential, first on 2026-11-11 02:00 UTC from AS64666; in the 23 "
+        "days before the period none of its 6 sign-ins did. It holds 2 permissions of high privilege."
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE stg_sign_ins SET credential_type = 'federatedIdentityCredential' WHERE created_at < '2026-10-21'",
+        "UPDATE stg_sign_ins SET credential_type = NULL WHERE created_at < '2026-11-01'",
+        "DELETE FROM stg_sign_ins WHERE created_at < '2026-10-22'",
+        "UPDATE stg_sign_ins SET error_code = 700027",
+        "UPDATE app_inventory SET high_privilege_count = 0",
+        "UPDATE app_inventory SET is_in_scope = false",
+    ],
+    ids=["as before", "not named", "hardly known", "refused", "no power", "Microsoft's own"],
+)
+def test_federated_sign_ins_that_are_ordinary(con, change: str):
+    federated(con)
+    assert len(found(con, FEDERATED)) == 1
+    con.execute(change)
+    assert found(con, FEDERATED).empty
+
+
+def test_federated_sign_ins_need_the_whole_log(con):
+    skipped(con, FEDERATED, "sign_ins_service_principal", "partial")
+
+
 # ---- unusual-device-code ---------------------------------------------------------------------------------------------
 
 CODE = "unusual-device-code"
