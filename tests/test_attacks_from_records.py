@@ -17,7 +17,7 @@ from appgov_lib.store.build import build
 MICROSOFT, OURS, THEIRS = "f8cdef31-a31e-4b4a-93e4-5f571e91255a", "tenant-ours", "tenant-theirs"
 FROM, UNTIL = datetime(2026, 8, 17), datetime(2026, 11, 16)
 GRAPH_APP = "00000003-0000-0000-c000-000000000000"
-GRAPH, SYNC, PAYROLL, VIEWER = ("sp-graph", "sp-sync", "sp-payroll", "sp-viewer")
+GRAPH, SYNC, PAYROLL, VIEWER, FRESH = ("sp-graph", "sp-sync", "sp-payroll", "sp-viewer", "sp-fresh")
 KIT = "User.Read offline_access Mail.ReadWrite Mail.Send Files.Read.All"
 OWN = {"signInAudience": "AzureADMyOrg"}
 
@@ -41,10 +41,12 @@ STATES: dict[str, list[dict[str, Any]]] = {
                   appRoles=[{"id": "r-mail", "value": "Mail.Read"}, {"id": "r-user", "value": "User.Read.All"}]),
         principal(SYNC, "app-sync", "Invoice Sync", OURS, "2025-01-01"),
         principal(PAYROLL, "app-payroll", "Payroll", OURS, "2025-01-01"),
+        principal(FRESH, "app-fresh", "Mail Archive", OURS, "2026-11-09"),
         principal(VIEWER, "app-viewer", "Viewer Pro", THEIRS, "2026-11-02"),
     ],
     "applications": [
         registration("reg-sync", "app-sync", "Invoice Sync", "10000000-0000-4000-8000-000000000000"),
+        registration("reg-fresh", "app-fresh", "Mail Archive", "30000000-0000-4000-8000-000000000000"),
         registration("reg-payroll", "app-payroll", "Payroll", "20000000-0000-4000-8000-000000000000"),
     ],
     "delegated_grants": [
@@ -54,7 +56,8 @@ STATES: dict[str, list[dict[str, Any]]] = {
     "app_role_assignments": [
         {"id": f"a-{client}", "principalId": client, "principalType": "ServicePrincipal", "resourceId": GRAPH,
          "appRoleId": "r-mail", "createdDateTime": made}
-        for client, made in ((SYNC, "2026-11-09T09:00:00Z"), (PAYROLL, "2025-01-01T09:00:00Z"))
+        for client, made in ((SYNC, "2026-11-09T09:00:00Z"), (FRESH, "2026-11-10T10:00:00Z"),
+                             (PAYROLL, "2025-01-01T09:00:00Z"))
     ],
     "users": [{"id": f"u{n}", "userPrincipalName": f"u{n}@x.example", "accountEnabled": True} for n in range(12)],
     "application_owners": [],
@@ -105,6 +108,7 @@ AUDITS = [
           (SYNC, "ServicePrincipal"), AppRole_Value=(None, '"Mail.Read"')),
     secret("09T15:00:00", "u2", "reg-sync", "1"),
     secret("10T15:00:00", "u3", "reg-payroll", "2"),
+    secret("11T15:00:00", "u3", "reg-fresh", "3"),
     *(consent(f"0{day}T09:00:00", f"u{day}") for day in (4, 5, 6, 7)),
     *(consent(f"1{day - 4}T09:00:00", f"u{day}", "Remove delegated permission grant") for day in (5, 6, 7)),
 ]  # fmt: skip
@@ -127,6 +131,8 @@ def app_sign_ins() -> Iterator[dict[str, Any]]:
         day = (FROM + timedelta(days=number)).date().isoformat()
         yield sign_in(f"s{number}", f"{day}T07:00:00Z", "app-sync", SYNC)
         yield sign_in(f"p{number}", f"{day}T07:00:00Z", "app-payroll", PAYROLL)
+        if number >= 88:
+            yield sign_in(f"f{number}", f"{day}T03:00:00Z", "app-fresh", FRESH, asn=64777, country="NG")
         if number >= 86:
             yield sign_in(f"x{number}", f"{day}T02:00:00Z", "app-sync", SYNC, asn=64666, country="MD")
 
@@ -140,6 +146,7 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
         "directory_audits": AUDITS,
         "sign_ins_service_principal": list(app_sign_ins()),
         "sign_ins_interactive": refused,
+        "sign_ins_non_interactive": [],
     }
     take(settings, UNTIL, STATES, {name: (FROM, UNTIL, records) for name, records in logs.items()})
     built = build(settings, date(2026, 11, 15))
@@ -151,6 +158,7 @@ NEW = {
     "consent-credential-new-use": SYNC, "app-from-new-network": SYNC, "credential-then-new-place": SYNC,
     "credential-after-fresh-role": SYNC, "consents-taken-back": VIEWER, "consent-refused-by-users": VIEWER,
     "attack-kit-scopes": VIEWER, "receiver-becomes-giver": SYNC,
+    "new-app-from-unknown-network": FRESH,
 }  # fmt: skip
 SILENT = ("credential-by-unusual-actor", "many-apps-by-one-actor", "rare-operation-by-app",
           "consent-soon-after-birth", "sign-in-failures-rise", "unusual-device-code", "ropc-sign-in")  # fmt: skip

@@ -1,39 +1,58 @@
 -- grain: app of another tenant and an unverified publisher that users gave the set of permissions of an attack kit
 -- source: stg_delegated_grants, app_inventory, reference/attack_scopes.csv
-WITH held AS (
+WITH apps AS (
+    SELECT *
+    FROM app_inventory
+    WHERE
+        is_in_scope
+        AND app_origin = 'external'
+        -- of an outside app NULL means that no publisher is named, so nobody vouches for it
+        AND publisher_verified IS NOT TRUE
+),
+
+-- All permissions of a kit are of one API, and a person has one grant an app and API.
+given AS (
     SELECT
         service_principal_id,
         principal_id,
-        list_distinct(flatten(list(list_transform(scopes, lambda s: lower(s))))) AS scopes
+        scopes
     FROM stg_delegated_grants
+    SEMI JOIN apps USING (service_principal_id)
     WHERE consent_type = 'Principal'
-    GROUP BY service_principal_id, principal_id
+),
+
+-- There are far fewer sets of permissions than grants.
+sets AS (
+    SELECT
+        scopes,
+        lower(unnest(scopes)) AS scope
+    FROM (SELECT DISTINCT scopes FROM given)
 ),
 
 matched AS (
     SELECT
-        held.service_principal_id,
-        held.principal_id,
+        sets.scopes,
         kit.kit,
-        count(*) AS scopes,
-        list_sort(list(kit.scope)) AS names
-    FROM held
+        list(kit.scope) AS names
+    FROM sets
     INNER JOIN ref_attack_scopes AS kit
-        ON list_contains(held.scopes, lower(kit.scope))
+        ON sets.scope = lower(kit.scope)
     -- a kit comes back without the user; an app that cannot is used while they look
-    WHERE list_contains(held.scopes, 'offline_access')
-    GROUP BY held.service_principal_id, held.principal_id, kit.kit
-    HAVING count(*) >= max(CAST(kit.needed AS INTEGER))
+    WHERE sets.scopes IN (SELECT scopes FROM sets WHERE scope = 'offline_access')
+    GROUP BY sets.scopes, kit.kit
+    HAVING count(DISTINCT sets.scope) >= max(CAST(kit.needed AS INTEGER))
 ),
 
 counted AS (
     SELECT
-        service_principal_id,
-        count(DISTINCT principal_id) AS users,
-        list_sort(list(DISTINCT kit)) AS kits,
-        list_sort(list_distinct(flatten(list(names)))) AS names
-    FROM matched
-    GROUP BY service_principal_id
+        given.service_principal_id,
+        count(DISTINCT given.principal_id) AS users,
+        list_sort(list(DISTINCT matched.kit)) AS kits,
+        list_sort(list_distinct(flatten(list(DISTINCT matched.names)))) AS names
+    FROM given
+    INNER JOIN matched
+        ON given.scopes = matched.scopes
+    GROUP BY given.service_principal_id
 )
 
 SELECT
@@ -54,12 +73,7 @@ SELECT
         'reply_urls', app.reply_urls
     ) AS evidence
 FROM counted
-INNER JOIN app_inventory AS app
+INNER JOIN apps AS app
     ON counted.service_principal_id = app.service_principal_id
-WHERE
-    app.is_in_scope
-    AND app.app_origin = 'external'
-    -- of an outside app NULL means that no publisher is named, so nobody vouches for it
-    AND app.publisher_verified IS NOT TRUE
-    AND counted.users >= $min_users
+WHERE counted.users >= $min_users
 ORDER BY app.service_principal_id

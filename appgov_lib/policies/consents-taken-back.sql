@@ -18,6 +18,7 @@ held AS (
         -- an administrator who cleans up answers; that is nobody's doubt
         coalesce(bool_or(revoked_by_id <> principal_id), FALSE) AS by_another
     FROM grant_history
+    SEMI JOIN young USING (service_principal_id)
     WHERE
         permission_type = 'delegated'
         AND consent_type = 'user'
@@ -43,10 +44,7 @@ named AS (
         ))) AS service_principal_id
     FROM stg_directory_audits
     WHERE
-        activity IN (
-            'Consent to application', 'Revoke consent', 'Remove delegated permission grant',
-            'Remove OAuth2PermissionGrant'
-        )
+        regexp_matches(activity, '^(Consent to application|Revoke consent|Remove (delegated p|OAuth2P)ermission ?[Gg]rant)$')
         AND result IS DISTINCT FROM 'failure'
         AND actor_id IS NOT NULL
         AND activity_at < CAST($as_of AS DATE) + 1
@@ -57,7 +55,7 @@ told AS (
 ),
 
 given AS (
-    SELECT service_principal_id, person_id, given_at FROM held SEMI JOIN young USING (service_principal_id)
+    SELECT service_principal_id, person_id, given_at FROM held
     UNION ALL
     SELECT service_principal_id, person_id, activity_at FROM told WHERE is_consent
 ),

@@ -62,7 +62,7 @@ TABLES = {
         user_principal_name VARCHAR, service_principal_id VARCHAR, service_principal_name VARCHAR,
         sign_in_type VARCHAR, error_code INTEGER, risk_level VARCHAR, risk_state VARCHAR, user_agent VARCHAR,
         ip_address VARCHAR, asn VARCHAR, country VARCHAR, authentication_protocol VARCHAR, resource_id VARCHAR,
-        resource_name VARCHAR""",
+        resource_name VARCHAR, credential_type VARCHAR""",
     "grant_history": "revoked_by_id VARCHAR",
     "stg_api_activity": """app_id VARCHAR, called_at TIMESTAMP, method VARCHAR, uri VARCHAR, endpoint VARCHAR,
         resource_type VARCHAR, is_batch_envelope BOOLEAN, path VARCHAR, status INTEGER, user_id VARCHAR""",

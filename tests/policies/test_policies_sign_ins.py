@@ -88,6 +88,114 @@ def test_places_are_not_judged_without_sign_ins(con):
     skipped(con, NETWORK, "sign_ins_service_principal")
 
 
+# ---- new-app-from-unknown-network ------------------------------------------------------------------------------------
+
+UNKNOWN = "new-app-from-unknown-network"
+
+
+def fresh(con: duckdb.DuckDBPyConnection) -> None:
+    """A new app of our own with a permission and a credential, used from a network of its own."""
+    con.execute("UPDATE app_inventory SET added_on = '2026-11-09', app_origin = 'internal'")
+    told = {"actor_name": "Eve", "happened_at": "2026-11-10 09:00"}
+    put(con, "app_events", event="application_permission added", detail="Mail.Read of Microsoft Graph", **told)
+    put(con, "app_events", event="credential added", **{**told, "happened_at": "2026-11-10 09:05"})
+    sign_in(con, "11-11 02:00", asn="64666", country="MD")
+    sign_in(con, "11-12 02:00", asn="64666", country="MD")
+    sign_in(con, "11-12 09:00", app_id="another", asn="64496")
+
+
+def test_a_new_app_used_from_a_network_of_its_own(con):
+    fresh(con)
+    row = one(con, UNKNOWN)
+    assert row["measure"] == 1
+    assert row["reason"] == (
+        "The app was made on 2026-11-09, holds 2 permissions of high privilege (Mail.Read of Microsoft Graph by Eve), "
+        "got a credential on 2026-11-10 09:05 UTC by Eve and signs in from 2026-11-11 02:00 UTC on from AS64666 in MD, "
+        "where no other app and no person of the tenant was seen in 30 days."
+    )
+    con.execute("DELETE FROM app_events")
+    assert "holds 2 permissions of high privilege and signs in" in one(con, UNKNOWN)["reason"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "INSERT INTO stg_sign_ins (app_id, asn, sign_in_type, created_at) "
+        "VALUES ('another', '64666', 'service_principal', '2026-10-20')",
+        "INSERT INTO stg_sign_ins (app_id, asn, sign_in_type, created_at) "
+        f"VALUES ('{APP}', '64666', 'non_interactive', '2026-11-12')",
+        f"INSERT INTO stg_sign_ins (app_id, asn, sign_in_type, created_at) SELECT '{APP}', '64666', "
+        "'service_principal', '2026-10-20'",
+        "UPDATE stg_sign_ins SET error_code = 7000215",
+        "UPDATE stg_sign_ins SET asn = NULL",
+        "UPDATE app_inventory SET added_on = '2026-09-01'",
+        "UPDATE app_inventory SET app_origin = 'external'",
+        "UPDATE app_inventory SET high_privilege_count = 0",
+        "UPDATE app_inventory SET is_in_scope = false",
+    ],
+    ids=["another app", "a person", "not new", "refused", "not known", "an old app", "a publisher's", "no power",
+         "Microsoft's own"],
+)  # fmt: skip
+def test_new_apps_in_known_places(con, change: str):
+    fresh(con)
+    assert len(found(con, UNKNOWN)) == 1
+    con.execute(change)
+    assert found(con, UNKNOWN).empty
+
+
+def test_unknown_networks_need_the_whole_log_and_long_enough(con):
+    skipped(con, UNKNOWN, "sign_ins_service_principal", "partial")
+    cover(con, "sign_ins_service_principal", "complete")
+    con.execute("UPDATE coverage SET from_at = '2026-11-01'")
+    with pytest.raises(UserError, match="must go back to 2026-10-17"):
+        found(con, UNKNOWN)
+
+
+# ---- first-federated-sign-in -----------------------------------------------------------------------------------------
+
+FEDERATED = "first-federated-sign-in"
+
+
+def federated(con: duckdb.DuckDBPyConnection) -> None:
+    """An app that used a secret until an outside issuer vouched for it."""
+    for day in range(20, 26):
+        sign_in(con, f"10-{day} 09:00", asn="64496", credential_type="clientSecret")
+    sign_in(con, "11-11 02:00", asn="64666", credential_type="federatedIdentityCredential")
+
+
+def test_a_federated_credential_after_secrets(con):
+    federated(con)
+    row = one(con, FEDERATED)
+    assert row["measure"] == 1
+    assert row["reason"] == (
+        "The app signed in 1 time with a federated credential, first on 2026-11-11 02:00 UTC from AS64666; in the 23 "
+        "days before the period none of its 6 sign-ins did. It holds 2 permissions of high privilege."
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE stg_sign_ins SET credential_type = 'federatedIdentityCredential' WHERE created_at < '2026-10-21'",
+        "UPDATE stg_sign_ins SET credential_type = NULL WHERE created_at < '2026-11-01'",
+        "DELETE FROM stg_sign_ins WHERE created_at < '2026-10-22'",
+        "UPDATE stg_sign_ins SET error_code = 700027",
+        "UPDATE app_inventory SET high_privilege_count = 0",
+        "UPDATE app_inventory SET is_in_scope = false",
+    ],
+    ids=["as before", "not named", "hardly known", "refused", "no power", "Microsoft's own"],
+)
+def test_federated_sign_ins_that_are_ordinary(con, change: str):
+    federated(con)
+    assert len(found(con, FEDERATED)) == 1
+    con.execute(change)
+    assert found(con, FEDERATED).empty
+
+
+def test_federated_sign_ins_need_the_whole_log(con):
+    skipped(con, FEDERATED, "sign_ins_service_principal", "partial")
+
+
 # ---- unusual-device-code ---------------------------------------------------------------------------------------------
 
 CODE = "unusual-device-code"
