@@ -38,8 +38,8 @@ def called(con: duckdb.DuckDBPyConnection, day: dt.date, **more: object) -> None
 
 @pytest.mark.parametrize(
     "policy",
-    ["mail-rule-and-reading", "file-search-and-rule", "file-search-and-edit", "teams-messages-by-app",
-     "app-starts-reading-mail"],
+    ["mail-rule-and-reading", "mail-rule-and-sending", "file-search-and-rule", "file-search-and-edit",
+     "teams-messages-by-app", "app-starts-reading-mail"],
 )  # fmt: skip
 def test_without_any_log_of_deeds_a_policy_is_not_judged(con, policy: str):
     assert found(con, policy).empty
@@ -61,6 +61,8 @@ def test_without_any_log_of_deeds_a_policy_is_not_judged(con, policy: str):
         ("directory-listing-by-app", "api_activity"),
         ("dormant-app-new-api", "sign_ins_non_interactive"),
         ("mass-download-by-app", "cloud_app_events"),
+        ("mail-read-volume", "cloud_app_events"),
+        ("refused-at-many-endpoints", "api_activity"),
     ],
 )
 def test_without_its_source_a_policy_is_not_judged(con, policy: str, source: str):
