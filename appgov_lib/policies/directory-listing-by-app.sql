@@ -18,7 +18,8 @@ WITH busy AS MATERIALIZED (
 ),
 
 requests AS (
-    SELECT app_id, date_trunc('minute', called_at) AS moment, 'minute' AS unit, endpoint, resource_type, count(*) AS calls
+    SELECT
+        app_id, date_trunc('minute', called_at) AS moment, 'minute' AS unit, endpoint, resource_type, count(*) AS calls
     FROM stg_api_activity
     WHERE
         method = 'GET' AND resource_type IN ('directory', 'files', 'sites') AND NOT is_batch_envelope

@@ -1,4 +1,4 @@
--- grain: person x Microsoft's own tool with which they listed many kinds of directory objects in one minute, as never before
+-- grain: person x tool of Microsoft with which they listed many kinds of directory objects, as never before
 -- source: stg_api_activity, stg_users, app_inventory
 -- Here Microsoft's own clients are the point: they are in every tenant, so it is the person who is compared.
 WITH tools (app_id, tool) AS (

@@ -1,6 +1,6 @@
 -- grain: app that read more mail on one day than ever before, as the logs of activities tell
 -- source: stg_office_activity, app_deeds_daily, app_inventory
--- Calls of Graph are judged by graph-call-spike: here count reads by any API, Exchange Web Services and old protocols too.
+-- Calls of Graph are judged by graph-call-spike: here count reads by any API, Exchange Web Services too.
 WITH daily AS (
     -- of a mailbox that was synchronised nobody knows how many messages it was: such records count once
     SELECT
