@@ -160,7 +160,9 @@ CREATE OR REPLACE TEMP MACRO office_forwards(operation, parameters, properties) 
     WHEN operation = 'UpdateInboxRules'
         AND regexp_matches(audit_property(properties, 'RuleActions'), '(?i)"ActionType"\s*:\s*"(Forward|Redirect)')
         THEN coalesce(
-            filled(regexp_extract(audit_property(properties, 'RuleActions'), '[^\s"<>:;,\[\]\\]+@[^\s"<>:;,\[\]\\]+')),
+            filled(regexp_extract(
+                audit_property(properties, 'RuleActions'), '[^\s"<>:;,\[\]\\]+@[^\s"<>:;,\[\]\\]+'
+            )),
             'not named'
         )
 END;

@@ -9,7 +9,8 @@ touched AS (
     SELECT
         *,
         CASE
-            WHEN regexp_matches(detail, '(?i)^/(chats|teams/\{id\}/(channels|allchannels|primarychannel))|/chats$') THEN 'chats'
+            WHEN regexp_matches(detail, '(?i)^/(chats|teams/\{id\}/(channels|allchannels|primarychannel))|/chats$')
+                THEN 'chats'
             WHEN regexp_matches(detail, '(?i)/(messages|mailfolders|sendmail)$') THEN 'mail'
             WHEN regexp_matches(detail, '(?i)^/(drives|shares|drive|sites)(/|$)|/(drive|drives|onenote)$') THEN 'files'
         END AS kind

@@ -34,7 +34,10 @@ looked AS (
 ),
 
 silent AS (
-    SELECT awake.*
+    SELECT
+        awake.*,
+        -- where nothing was seen before, the days that were looked at
+        awake.woke_on - coalesce(awake.last_before, CAST($as_of AS DATE) - CAST($days_history AS INTEGER)) - 1 AS days
     FROM awake
     WHERE
         awake.woke_on IS NOT NULL
@@ -78,11 +81,10 @@ SELECT
     app.app_id,
     app.display_name AS app_display_name,
     new_apis.api AS subject,
-    CAST(silent.woke_on - coalesce(silent.last_before, CAST($as_of AS DATE) - CAST($days_history AS INTEGER)) - 1 AS DOUBLE)
-        AS measure,
+    CAST(silent.days AS DOUBLE) AS measure,
     CAST($days_silent AS DOUBLE) AS threshold,
     concat(
-        'After ', silent.woke_on - coalesce(silent.last_before, CAST($as_of AS DATE) - CAST($days_history AS INTEGER)) - 1,
+        'After ', silent.days,
         CASE WHEN silent.last_before IS NULL THEN ' days or more' ELSE ' days' END,
         ' without a sign-in or call the app reached ', new_apis.api, ' on ',
         strftime(new_apis.reached_at, '%Y-%m-%d %H:%M'), ' UTC, which it is not known to have used before.'

@@ -14,7 +14,8 @@ usual AS (
     FROM app_deeds_daily
     WHERE
         deed = 'inbox rule made'
-        AND day BETWEEN CAST($as_of AS DATE) - $days - CAST($history_days AS INTEGER) + 1 AND CAST($as_of AS DATE) - $days
+        AND day BETWEEN CAST($as_of AS DATE) - $days - CAST($history_days AS INTEGER) + 1
+            AND CAST($as_of AS DATE) - $days
 ),
 
 rules AS (

@@ -36,8 +36,8 @@ SELECT
     CAST(throttled.events AS DOUBLE) AS measure,
     CAST($min_events AS DOUBLE) AS threshold,
     concat(
-        'On ', strftime(throttled.first_at, '%Y-%m-%d %H:%M'), ' UTC Exchange stopped logging single messages that the app ',
-        'read, which it does after a thousand in a day; it was so in ', throttled.events, ' of ', throttled.reads,
+        'On ', strftime(throttled.first_at, '%Y-%m-%d %H:%M'), ' UTC Exchange stopped logging single messages that',
+        ' the app read, which it does after a thousand in a day; it was so in ', throttled.events, ' of ', throttled.reads,
         ' records',
         CASE
             WHEN len(throttled.mailboxes) > 0 THEN ', of ' || array_to_string(throttled.mailboxes[1:3], ', ')

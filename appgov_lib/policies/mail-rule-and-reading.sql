@@ -14,7 +14,8 @@ usual AS (
     FROM app_deeds_daily
     WHERE
         deed = 'inbox rule made'
-        AND day BETWEEN CAST($as_of AS DATE) - $days - CAST($history_days AS INTEGER) + 1 AND CAST($as_of AS DATE) - $days
+        AND day BETWEEN CAST($as_of AS DATE) - $days - CAST($history_days AS INTEGER) + 1
+            AND CAST($as_of AS DATE) - $days
 ),
 
 rules AS (
@@ -74,8 +75,8 @@ SELECT
         ' (known since ', strftime(known.day, '%Y-%m-%d'), ').'
     ) AS reason,
     json_object(
-        'rules', rules.rules, 'first_rule_on', rules.first_day, 'last_rule_on', rules.last_day, 'reads', read_mail.reads,
-        'searches', read_mail.searches, 'logs', read_mail.logs, 'known_since', known.day,
+        'rules', rules.rules, 'first_rule_on', rules.first_day, 'last_rule_on', rules.last_day,
+        'reads', read_mail.reads, 'searches', read_mail.searches, 'logs', read_mail.logs, 'known_since', known.day,
         'publisher_verified', app.publisher_verified, 'privilege_level', app.privilege_level
     ) AS evidence
 FROM rules

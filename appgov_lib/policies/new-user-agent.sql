@@ -65,10 +65,12 @@ SELECT
     CAST(agents.events AS DOUBLE) AS measure,
     CAST($max_agents_before AS DOUBLE) AS threshold,
     concat(
-        'From ', strftime(agents.first_seen_at, '%Y-%m-%d %H:%M'), ' UTC ', 
+        'From ', strftime(agents.first_seen_at, '%Y-%m-%d %H:%M'), ' UTC ',
         CASE WHEN tools.tool IS NULL THEN 'the program ' || agents.agent ELSE tools.tool || ', a tool,' END,
-        ' called ', agents.api, ' for the app ', agents.events, CASE WHEN agents.events = 1 THEN ' time' ELSE ' times' END,
-        '; before, ', CASE WHEN agents.values_before = 1 THEN 'one other program' ELSE agents.values_before || ' others' END,
+        ' called ', agents.api, ' for the app ', agents.events,
+        CASE WHEN agents.events = 1 THEN ' time' ELSE ' times' END,
+        '; before, ',
+        CASE WHEN agents.values_before = 1 THEN 'one other program' ELSE agents.values_before || ' others' END,
         ' had.', CASE WHEN len(powers.permissions) > 0
             THEN ' It holds ' || array_to_string(powers.permissions[1:3], ', ') || '.' ELSE '' END
     ) AS reason,

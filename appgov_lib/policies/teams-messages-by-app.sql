@@ -43,7 +43,8 @@ SELECT
     CAST(greatest($min_messages, $times * compared.most_before) AS DOUBLE) AS threshold,
     concat(
         'On ', strftime(compared.most_on, '%Y-%m-%d'), ' the app ',
-        CASE compared.deed WHEN 'chats read' THEN 'read' ELSE 'sent' END, ' messages of Teams ', compared.most, ' times',
+        CASE compared.deed WHEN 'chats read' THEN 'read' ELSE 'sent' END,
+        ' messages of Teams ', compared.most, ' times',
         CASE
             WHEN compared.most_before = 0 THEN '; on no day before had it done so'
             ELSE concat('; on its busiest day before it was ', compared.most_before, ' times')

@@ -9,7 +9,7 @@ from appgov_lib.report.facts import Facts
 from appgov_lib.report.summary import action_groups, apps_with_findings, coverage_line, headline, lanes, severities
 
 RISKS, STEPS, CHECKS = 10, 5, 10
-_SIGNS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~@:&])")
+_SIGNS = re.compile(r"([\\`*_{}\[\]<>#|~@!&]|:(?=//)|(?<=www)\.)")
 
 
 def ticket(facts: Facts) -> str:

@@ -67,14 +67,16 @@ TABLES = {
     "stg_api_activity": """app_id VARCHAR, called_at TIMESTAMP, method VARCHAR, uri VARCHAR, endpoint VARCHAR,
         resource_type VARCHAR, is_batch_envelope BOOLEAN, path VARCHAR, status INTEGER, user_id VARCHAR""",
     "api_calls_daily": """app_id VARCHAR, day DATE, service VARCHAR, endpoint VARCHAR, method VARCHAR, status INTEGER,
-        calls BIGINT, bytes_returned BIGINT, bytes_unknown_calls BIGINT, resource_type VARCHAR, read_from VARCHAR""",
+        calls BIGINT, bytes_returned BIGINT, bytes_unknown_calls BIGINT, resource_type VARCHAR, read_from VARCHAR,
+        endpoint_family VARCHAR""",
     "app_deeds_daily": """app_id VARCHAR, day DATE, deed VARCHAR, log VARCHAR, events BIGINT, first_at TIMESTAMP""",
     "sign_ins_daily": "app_id VARCHAR, day DATE, sign_in_type VARCHAR, sign_ins BIGINT, failures BIGINT",
     "covered_days": "source VARCHAR, day DATE, is_complete BOOLEAN",
     "app_first_seen": """app_id VARCHAR, family VARCHAR, dimension VARCHAR, value VARCHAR, first_seen_at TIMESTAMP,
         values_before BIGINT, events_now BIGINT, look_back_days BIGINT, novelty VARCHAR""",
     "stg_office_activity": """app_id VARCHAR, occurred_at TIMESTAMP, operation VARCHAR, user_id VARCHAR,
-        user_principal_name VARCHAR, user_agent VARCHAR, result VARCHAR, is_throttled BOOLEAN, forwards_to VARCHAR""",
+        user_principal_name VARCHAR, user_agent VARCHAR, result VARCHAR, is_throttled BOOLEAN,
+        forwards_to VARCHAR, items BIGINT""",
 }
 DEFAULTS: dict[str, dict[str, Any]] = {
     "app_inventory": {"is_in_scope": True, "assignment_required": True, "added_on": "2025-01-01", "consented_users": 0},

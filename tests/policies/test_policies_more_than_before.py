@@ -177,3 +177,112 @@ def test_other_reading_of_mail_is_silent(con, why: str):
         con.execute("UPDATE app_inventory SET is_in_scope = false")
     did(con, "12", "mail read", 19 if why == "few" else 90)
     assert found(con, "app-starts-reading-mail").empty
+
+
+# ---- inbox rule and sending ------------------------------------------------------------------------------------------
+
+
+def test_a_first_rule_of_an_app_that_sends_mail(con):
+    did(con, "10", "inbox rule made", 3, log="office_activity")
+    did(con, "12", "mail sent", 30)
+    row = one(con, "mail-rule-and-sending")
+    assert row["measure"] == 3
+    assert row["reason"] == (
+        "On 2026-11-10 the app made the first of 3 inbox rules, which it had not been seen to do before, and within 7 "
+        "days of it sent, answered or forwarded mail 30 times (known since 2026-11-10)."
+    )
+
+
+@pytest.mark.parametrize("why", ["sends little", "makes rules for a living", "sent long before", "out of scope"])
+def test_other_rules_and_mail_are_silent(con, why: str):
+    if why == "makes rules for a living":
+        did(con, BEFORE, "inbox rule made")
+    if why == "out of scope":
+        con.execute("UPDATE app_inventory SET is_in_scope = false")
+    did(con, "12", "inbox rule made")
+    did(con, "04" if why == "sent long before" else "12", "mail sent", 9 if why == "sends little" else 90)
+    did(con, "12", "mail read", 90)
+    assert found(con, "mail-rule-and-sending").empty
+
+
+# ---- volume of mail --------------------------------------------------------------------------------------------------
+
+
+def read_mail(con: duckdb.DuckDBPyConnection, day: str, items: int | None, **more: object) -> None:
+    """A record of the audit log about that many messages."""
+    put(con, "stg_office_activity", occurred_at=f"{day} 08:00", items=items, **more)
+
+
+def test_more_messages_than_ever_before(con):
+    known_since(con, LONG_AGO, "office_activity")
+    read_mail(con, "2026-10-20", 300)
+    read_mail(con, "2026-11-12", 999)
+    read_mail(con, "2026-11-12", None)  # a synchronised mailbox counts once
+    row = one(con, "mail-read-volume")
+    assert (row["measure"], row["threshold"]) == (1000, 1000)
+    assert row["reason"] == (
+        "On 2026-11-12 the app read 1000 messages or more; on its busiest day before it was 300 (known since "
+        "2026-10-06)."
+    )
+
+
+def test_reads_that_only_defender_saw(con):
+    known_since(con, LONG_AGO, "cloud_app_events")
+    did(con, "12", "mail read", 1000, log="cloud_app_events")
+    assert "; on no day before had it done so" in one(con, "mail-read-volume")["reason"]
+
+
+@pytest.mark.parametrize("why", ["few", "usual", "no past", "known in another log", "another record", "calls of Graph"])
+def test_other_volumes_are_silent(con, why: str):
+    log = "cloud_app_events" if why == "known in another log" else "office_activity"
+    known_since(con, BEFORE if why == "no past" else LONG_AGO, log)
+    if why == "usual":
+        read_mail(con, "2026-10-20", 334)
+    if why == "calls of Graph":
+        known_since(con, LONG_AGO, "api_activity")
+        did(con, "12", "mail read", 5000)
+    else:
+        operation = "Send" if why == "another record" else "MailItemsAccessed"
+        read_mail(con, "2026-11-12", 999 if why == "few" else 1000, operation=operation)
+    assert found(con, "mail-read-volume").empty
+
+
+# ---- refused ---------------------------------------------------------------------------------------------------------
+
+
+def tried(
+    con: duckdb.DuckDBPyConnection, day: str, kinds: int, refused: int, served: int = 0, status: int = 403
+) -> None:
+    """Calls of a day: refused at that many kinds of endpoints, and served at one."""
+    for number in range(kinds):
+        calls = refused // kinds + (number < refused % kinds)
+        put(con, "api_calls_daily", day=day, endpoint_family=f"/kind{number}", calls=calls, status=status)
+    put(con, "api_calls_daily", day=day, endpoint_family="/users", calls=served)
+
+
+def test_an_app_tries_many_doors(con):
+    tried(con, "2026-10-20", 1, 50)
+    tried(con, "2026-11-12", 5, 10, served=15)
+    row = one(con, "refused-at-many-endpoints")
+    assert row["measure"] == 5
+    assert row["reason"] == (
+        "On 2026-11-12 10 of 25 calls of the app were refused for want of permission, at 5 kinds of endpoints (/kind0, "
+        "/kind1, /kind2, /kind3); it had not tried so in the 56 days before (known since 2026-10-20)."
+    )
+
+
+@pytest.mark.parametrize("why", ["few kinds", "few calls", "mostly served", "not found", "did before", "out of scope"])
+def test_other_refusals_are_silent(con, why: str):
+    if why == "did before":
+        tried(con, "2026-10-20", 5, 10)
+    if why == "out of scope":
+        con.execute("UPDATE app_inventory SET is_in_scope = false")
+    tried(
+        con,
+        "2026-11-12",
+        kinds=4 if why == "few kinds" else 5,
+        refused=9 if why == "few calls" else 10,
+        served=16 if why == "mostly served" else 0,
+        status=404 if why == "not found" else 403,
+    )
+    assert found(con, "refused-at-many-endpoints").empty

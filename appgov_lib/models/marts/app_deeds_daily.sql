@@ -40,8 +40,8 @@ deeds AS (
     -- what is searched for stands behind the question mark, which daily calls do not keep
     SELECT app_id, CAST(called_at AS DATE), 'mail searched', 'api_activity', 1, called_at
     FROM stg_api_activity
-    WHERE resource_type = 'messages' AND regexp_matches(uri, '(?i)[?&](\$|%24)search=') AND NOT is_batch_envelope
-        AND app_id IS NOT NULL AND api_served(status)
+    WHERE resource_type = 'messages' AND contains(uri, 'earch=') AND regexp_matches(uri, '(?i)[?&](\$|%24)search=')
+        AND NOT is_batch_envelope AND app_id IS NOT NULL AND api_served(status)
 ),
 
 records AS (
