@@ -29,7 +29,7 @@ POLICIES = {
     "overprivileged-app", "highly-privileged-unverified-app", "user-consented-mail-access",
     "dormant-app-new-credential", "dormant-app-new-api", "expiring-credential", "unused-credential", "ownerless-app",
     "grant-not-in-manifest", "unused-app", "unusual-data-transfer", "app-went-silent", "credential-then-new-place",
-    "credential-then-new-data", "alert-by-microsoft", "high-alert-by-microsoft",
+    "credential-then-new-data", "app-from-new-network", "alert-by-microsoft", "high-alert-by-microsoft",
 }  # fmt: skip
 
 

@@ -113,7 +113,7 @@ SUPPORT = (
         "Mailbox Provisioning Runbook",
         "internal",
         "mail-robot",
-        ("credential-then-new-place", "credential-then-new-data"),
+        ("credential-then-new-place", "credential-then-new-data", "app-from-new-network"),
         ("overprivileged-app",),
         calls=7,
         credentials=(Credential("secret", 160, -205), Credential("secret", 4.4, -86, name="backup")),
