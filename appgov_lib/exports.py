@@ -12,6 +12,8 @@ import io
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -256,7 +258,10 @@ def _ocsf(row: Row) -> dict[str, Any]:
             "last_seen_time": _epoch(row["last_seen"]),
             "types": [row["policy_id"]],
             "analytic": {"uid": row["policy_id"], "name": row["policy_title"], "type_id": 1, "type": "Rule"},
-            "attacks": [{"technique": {"uid": technique}} for technique in row["mitre"] or []],
+            "attacks": [
+                {"technique": {"uid": technique, "name": _technique_names().get(technique, technique)}, "version": "16"}
+                for technique in row["mitre"] or []
+            ],
         },
         "resources": [
             {
@@ -275,6 +280,13 @@ def _ocsf(row: Row) -> dict[str, Any]:
             "judged": row["judged"],
         },
     }
+
+
+@cache
+def _technique_names() -> dict[str, str]:
+    """Names of MITRE ATT&CK techniques by id."""
+    text = resources.files("appgov_lib").joinpath("reference", "mitre_techniques.csv").read_text(encoding="utf-8")
+    return {row["technique_id"]: row["name"] for row in csv.DictReader(text.splitlines())}
 
 
 def _epoch(day: dt.date) -> int:

@@ -20,6 +20,8 @@ MOST_APPS = 25
 """App pages inside; more would not go through many mail gateways."""
 _ANCHOR = re.compile(r'\b(id|for|aria-labelledby|aria-describedby)="')
 _INSIDE = re.compile(r'href="#')
+_INNER = re.compile(r'href="#(app-[\w-]+)#([\w-]+)"')
+_ELSEWHERE = re.compile(r'href="#findings#[\w-]+"')
 _LINK = re.compile(r'<a (?:class="[^"]*" )?href="(?!#|https://)[^"]*"[^>]*>(.*?)</a>', re.DOTALL)
 
 
@@ -29,13 +31,14 @@ def single_page(facts: Facts, site: Site, notebooks: Sequence[Notebook], results
     frame = index_context(facts, site, notebooks, results)
     places = {context["service_principal_id"]: f"#{_prefix(name)}" for name, context in apps.items()}
     frame["app_href"] = {sp: places.get(sp, "#findings") for sp in frame["app_href"]}
-    parts = {"summary": _main("summary.html.j2", frame)}
+    parts = {"summary": _ELSEWHERE.sub('href="#findings"', _main("summary.html.j2", frame))}
     for name, context in apps.items():
         prefix = _prefix(name)
         text = _INSIDE.sub(f'href="#{prefix}-', _ANCHOR.sub(rf'\1="{prefix}-', _main("app.html.j2", context)))
         parts[prefix] = text.replace('href="../index.html"', 'href="#main"')
     scripts = [asset("page.js"), table_script(), asset("tables.js")]
     styles = [table_style(), asset("report.css")]
+    parts = {name: _INNER.sub(r'href="#\1-\2"', text) for name, text in parts.items()}
     return render(
         "single.html.j2",
         site=site,
