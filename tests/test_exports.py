@@ -156,7 +156,8 @@ def test_ocsf_detection_finding(con, tmp_path: Path, state: str, activity: int, 
     assert (event["status_id"], event["severity_id"], event["confidence_id"]) == (status, 3, 3)
     assert event["time"] == 1_794_700_800_000  # 2026-11-15T00:00:00Z
     assert event["finding_info"]["uid"] == event["metadata"]["uid"]
-    assert event["finding_info"]["attacks"] == [{"technique": {"uid": "T1078.004"}}]
+    cloud_accounts = {"uid": "T1078.004", "name": "Cloud Accounts"}
+    assert event["finding_info"]["attacks"] == [{"technique": cloud_accounts, "version": "16"}]
     assert event["resources"][0]["uid"] == SP
     assert event["evidences"][0]["data"]["credential_count"] == 1
     assert event["resources"][0]["name"] == NAME

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from appgov_lib.runner import load_suite
+
 pytestmark = pytest.mark.browser
 
 
@@ -23,9 +25,12 @@ def violations(browser: Any, page: Path, dark: bool, width: int) -> list[str]:
     return [f"{page.name}: {one['impact']} {one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
 
 
-@pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 320)], ids=["light", "dark and narrow"])
-def test_axe_finds_nothing(browser, demo_report: Path, dark: bool, width: int) -> None:
-    pages = sorted(demo_report.glob("*.html"))
-    apps = sorted((demo_report / "apps").iterdir())
-    told = [line for page in [*pages, *apps[:2]] for line in violations(browser, page, dark, width)]
-    assert told == []
+LOOKS = [(False, 1280), (True, 320)]
+PAGES = ["index", "apps", *[notebook.name for notebook in load_suite().notebooks], "an app"]
+
+
+@pytest.mark.parametrize(("dark", "width"), LOOKS, ids=["light", "dark and narrow"])
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing(browser, demo_report: Path, name: str, dark: bool, width: int) -> None:
+    page = min((demo_report / "apps").iterdir()) if name == "an app" else demo_report / f"{name}.html"
+    assert violations(browser, page, dark, width) == []
