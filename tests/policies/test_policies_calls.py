@@ -147,8 +147,8 @@ def test_an_app_whose_calls_begin_to_fail(con):
     row = one(con, ERRORS)
     assert (row["measure"], row["threshold"]) == (20, 10)
     assert row["reason"] == (
-        "40 of the app's 200 calls of the period failed (20.0 %), most often /groups with 403; in the 28 days before it "
-        "was 10 of 1000."
+        "40 of the app's 200 calls of the period failed (20.0 %), most often /groups with 403; in the 28 days before "
+        "it was 10 of 1000."
     )
 
 

@@ -179,8 +179,16 @@ def test_sign_in_methods_are_not_judged_without_any_log(con):
 SESSION = "session-from-several-addresses"
 
 
-def session(con: duckdb.DuckDBPyConnection, *, minutes: int = 20, here: str = "198.51.100.7", there: str = "203.0.113.9",
-            country: str | None = "MD", values_before: int = 1, **more: object) -> None:  # fmt: skip
+def session(
+    con: duckdb.DuckDBPyConnection,
+    *,
+    minutes: int = 20,
+    here: str = "198.51.100.7",
+    there: str = "203.0.113.9",
+    country: str | None = "MD",
+    values_before: int = 1,
+    **more: object,
+) -> None:
     """A sign-in, and calls with its token from elsewhere that many minutes later; somebody signs in from there."""
     at = dt.datetime(2026, 11, 12, 9) + dt.timedelta(minutes=minutes)
     put(con, "stg_sign_ins", created_at="2026-11-12 09:00", app_id=APP, sign_in_type="interactive", error_code=0,
@@ -311,8 +319,8 @@ def test_a_first_use_from_where_nobody_comes(con, asn: str | None, network: str)
     row = one(con, FIRST)
     assert row["measure"] == 1
     assert row["reason"] == (
-        f"1 person used the app for the first time from a network that nobody here had used: u1@x.example from {network} "
-        "(MD) on 2026-11-12 03:00 UTC. For whoever signs in the app may use Mail.ReadWrite."
+        f"1 person used the app for the first time from a network that nobody here had used: u1@x.example from "
+        f"{network} (MD) on 2026-11-12 03:00 UTC. For whoever signs in the app may use Mail.ReadWrite."
     )
 
 
@@ -402,9 +410,9 @@ def test_one_factor_for_a_command_line_program(con):
     row = one(con, FACTOR)
     assert (row["app_id"], row["subject"], row["measure"]) == (POWERSHELL, "u1", 1)
     assert row["reason"] == (
-        "u1@x.example got a token for Microsoft Graph with this program and one factor, 1 time from 2026-11-12 03:00 UTC "
-        "on, from AS64999 (MD); in the 56 days before, a second factor was asked for 5 times, the program was never used "
-        "and that network never seen of the person."
+        "u1@x.example got a token for Microsoft Graph with this program and one factor, 1 time from 2026-11-12 "
+        "03:00 UTC on, from AS64999 (MD); in the 56 days before, a second factor was asked for 5 times, the "
+        "program was never used and that network never seen of the person."
     )
 
 
