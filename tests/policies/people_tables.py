@@ -8,28 +8,14 @@ from policy_tables import APP, SP, cover, found
 from state_tables import put, state_warehouse
 
 from appgov_lib.errors import UserError
-from appgov_lib.store.models import REFERENCE_DIR
 
 POWERSHELL = "14d82eec-204b-4c2f-b7e8-296a70dab67e"
 GRAPH = "00000003-0000-0000-c000-000000000000"
-COLUMNS = {
-    "stg_api_activity": ("token_id", "ip_address", "is_app_only BOOLEAN"),
-    "stg_sign_ins": ("token_id", "city", "authentication_requirement"),
-    "stg_directory_audits": ("actor_type",),
-}
 
 
 def people_warehouse() -> duckdb.DuckDBPyConnection:
     """A warehouse with one app of the tenant and one command-line program of Microsoft's."""
     con = state_warehouse()
-    for table, columns in COLUMNS.items():
-        for column in columns:
-            kind = "" if " " in column else " VARCHAR"
-            con.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column}{kind}")
-    con.execute(
-        "CREATE TABLE IF NOT EXISTS ref_command_line_apps AS FROM read_csv($path, header = true, all_varchar = true)",
-        {"path": str(REFERENCE_DIR / "command_line_apps.csv")},
-    )
     put(con, "app_inventory")
     put(con, "app_inventory", service_principal_id=SP + "c", app_id=POWERSHELL, display_name="Graph Command Line",
         is_first_party=True, is_in_scope=False)  # fmt: skip

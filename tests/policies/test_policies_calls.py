@@ -18,10 +18,6 @@ NOW, BEFORE = dt.date(2026, 11, 12), dt.date(2026, 10, 28)
 def con() -> duckdb.DuckDBPyConnection:
     """A warehouse with one app."""
     con = state_warehouse()
-    con.execute(
-        "CREATE OR REPLACE TABLE app_usage_summary (app_id VARCHAR, calls BIGINT, errors BIGINT, throttled BIGINT, "
-        "services VARCHAR[])"
-    )
     put(con, "app_inventory")
     return con
 
@@ -112,7 +108,7 @@ THROTTLED = "throttled-app"
 
 def total(con: duckdb.DuckDBPyConnection, throttled: int, calls: int = 200) -> None:
     """What the period came to."""
-    con.execute("INSERT INTO app_usage_summary VALUES ($1, $2, $3, $3, ['Exchange'])", [APP, calls, throttled])
+    put(con, "app_usage_summary", app_id=APP, calls=calls, errors=throttled, throttled=throttled, services=["Exchange"])
 
 
 @pytest.mark.parametrize(("throttled", "critical"), [(10, False), (20, True)], ids=["warning", "critical"])
