@@ -8,58 +8,64 @@ WITH powers AS (
     GROUP BY permission.app_id
 ),
 
--- One pass over the sign-ins: who used which app from which network, and since when. Where a log does not tell the
--- network, as v1.0 of Graph does not, the country has to do.
-used AS (
+-- Each person's first sign-in of the period to such an app. Where a log does not tell the network, as v1.0 of Graph
+-- does not, the country has to do.
+arrivals AS (
     SELECT
         user_id,
         app_id,
+        user_principal_name AS person,
         coalesce('AS' || asn, country) AS network,
         country,
-        max(user_principal_name) AS person,
-        max(ip_address) AS address,
-        max(coalesce(resource_name, resource_id)) AS resource,
-        min(created_at) AS first_at,
-        count(*) AS sign_ins
+        ip_address AS address,
+        coalesce(resource_name, resource_id) AS resource,
+        created_at AS first_at
     FROM stg_sign_ins
     WHERE
         user_id IS NOT NULL AND error_code = 0 AND coalesce(asn, country) IS NOT NULL
+        AND app_id IN (SELECT app_id FROM powers)
+        AND created_at >= CAST($as_of AS DATE) + 1 - $days AND created_at < CAST($as_of AS DATE) + 1
+    QUALIFY row_number() OVER (PARTITION BY user_id, app_id ORDER BY created_at, sign_in_id) = 1
+),
+
+-- what the same people did before: of a person who is new everything would be new
+past AS (
+    SELECT user_id, app_id, coalesce('AS' || asn, country) AS network, min(created_at) AS first_at
+    FROM stg_sign_ins
+    WHERE
+        error_code = 0 AND user_id IN (SELECT user_id FROM arrivals)
         AND created_at >= CAST($as_of AS DATE) + 1 - $days - CAST($history_days AS INTEGER)
-        AND created_at < CAST($as_of AS DATE) + 1
+        AND created_at < CAST($as_of AS DATE) + 1 - $days
     GROUP BY ALL
 ),
 
-apps AS (
-    SELECT user_id, app_id, min(first_at) AS first_at FROM used GROUP BY user_id, app_id
+people AS (
+    SELECT user_id, min(first_at) AS known_since, count(DISTINCT network) AS networks FROM past GROUP BY user_id
 ),
 
 -- a network counts as known as soon as anybody signed in from it, to anything
 networks AS (
-    SELECT network, min(first_at) AS first_at
-    FROM (SELECT network, first_at FROM used UNION ALL SELECT country, first_at FROM used)
+    SELECT network, min(created_at) AS first_at
+    FROM (
+        SELECT 'AS' || asn AS network, created_at, error_code FROM stg_sign_ins
+        UNION ALL
+        SELECT country, created_at, error_code FROM stg_sign_ins
+    )
+    WHERE
+        error_code = 0 AND network IN (SELECT network FROM arrivals)
+        AND created_at >= CAST($as_of AS DATE) + 1 - $days - CAST($history_days AS INTEGER)
     GROUP BY network
 ),
 
--- of a person who is new everything would be new
-people AS (
-    SELECT user_id, min(first_at) AS known_since, count(DISTINCT network) AS networks
-    FROM used
-    WHERE first_at < CAST($as_of AS DATE) + 1 - $days
-    GROUP BY user_id
-),
-
 firsts AS (
-    SELECT used.*, people.networks, people.known_since
-    FROM used
-    INNER JOIN powers ON used.app_id = powers.app_id
-    INNER JOIN apps ON used.user_id = apps.user_id AND used.app_id = apps.app_id
-    INNER JOIN networks ON used.network = networks.network
-    INNER JOIN people ON used.user_id = people.user_id
+    SELECT arrivals.*, people.networks
+    FROM arrivals
+    INNER JOIN people ON arrivals.user_id = people.user_id
+    INNER JOIN networks ON arrivals.network = networks.network
+    ANTI JOIN past ON arrivals.user_id = past.user_id AND arrivals.app_id = past.app_id
     WHERE
-        -- the first sign-in to the app is the first of the network, but for what the same person did in that hour
-        apps.first_at >= CAST($as_of AS DATE) + 1 - $days
-        AND used.first_at = apps.first_at
-        AND networks.first_at >= used.first_at - $minutes * INTERVAL 1 MINUTE
+        -- the first sign-in to the app is the first of the network, but for what somebody did in that hour
+        networks.first_at >= arrivals.first_at - $minutes * INTERVAL 1 MINUTE
         AND people.networks <= $max_networks
         AND people.known_since < CAST($as_of AS DATE) + 1 - $days - CAST($min_history_days AS INTEGER)
 )
@@ -82,7 +88,8 @@ SELECT
     json_object(
         'people', list({'user': coalesce(firsts.person, firsts.user_id), 'at': firsts.first_at,
             'network': firsts.network, 'country': firsts.country, 'address': firsts.address,
-            'resource': firsts.resource, 'networks_before': firsts.networks} ORDER BY firsts.first_at, firsts.user_id)[1:10],
+            'resource': firsts.resource, 'networks_before': firsts.networks}
+            ORDER BY firsts.first_at, firsts.user_id)[1:10],
         'permissions', max(powers.permissions), 'app_origin', max(app.app_origin)
     ) AS evidence
 FROM firsts

@@ -1,9 +1,8 @@
 -- grain: app whose people signed in from far more places for each account than before
 -- source: stg_sign_ins, app_inventory
-WITH weeks AS (
+WITH now AS (
     SELECT
         app_id,
-        CAST(floor(date_diff('day', CAST(created_at AS DATE), CAST($as_of AS DATE)) / $days) AS INTEGER) AS back,
         count(*) AS sign_ins,
         count(DISTINCT user_id) AS accounts,
         count(DISTINCT concat_ws(' ', country, city)) AS places,
@@ -11,25 +10,44 @@ WITH weeks AS (
         list_sort(list(DISTINCT user_principal_name) FILTER (user_principal_name IS NOT NULL)) AS people
     FROM stg_sign_ins
     WHERE
-        user_id IS NOT NULL AND error_code = 0 AND country IS NOT NULL AND app_id IS NOT NULL
+        user_id IS NOT NULL AND error_code = 0 AND country IS NOT NULL
+        AND app_id IN (SELECT app_id FROM app_inventory WHERE is_in_scope)
+        AND created_at >= CAST($as_of AS DATE) + 1 - $days AND created_at < CAST($as_of AS DATE) + 1
+    GROUP BY app_id
+    HAVING count(*) < $max_sign_ins AND places >= $min_places AND places >= $min_ratio * accounts
+),
+
+-- only of those the past is looked at
+weeks AS (
+    SELECT
+        app_id,
+        date_diff('day', CAST(created_at AS DATE), CAST($as_of AS DATE)) // $days AS back,
+        count(DISTINCT user_id) AS accounts,
+        count(DISTINCT concat_ws(' ', country, city)) AS places
+    FROM stg_sign_ins
+    WHERE
+        user_id IS NOT NULL AND error_code = 0 AND country IS NOT NULL AND app_id IN (SELECT app_id FROM now)
         AND created_at >= CAST($as_of AS DATE) + 1 - $days - CAST($history_days AS INTEGER)
-        AND created_at < CAST($as_of AS DATE) + 1
+        AND created_at < CAST($as_of AS DATE) + 1 - $days
     GROUP BY ALL
 ),
 
 compared AS (
     SELECT
-        app_id,
-        max(places) FILTER (back = 0) AS places,
-        max(accounts) FILTER (back = 0) AS accounts,
-        max(sign_ins) FILTER (back = 0) AS sign_ins,
-        max(listed) FILTER (back = 0) AS listed,
-        max(people) FILTER (back = 0) AS people,
-        count(*) FILTER (back > 0) AS periods_before,
-        max(places / accounts) FILTER (back > 0) AS ratio_before,
-        max(places) FILTER (back > 0) AS places_before
-    FROM weeks
-    GROUP BY app_id
+        now.*,
+        before.periods_before,
+        before.ratio_before,
+        before.places_before
+    FROM now
+    INNER JOIN (
+        SELECT
+            app_id,
+            count(*) AS periods_before,
+            max(places / accounts) AS ratio_before,
+            max(places) AS places_before
+        FROM weeks
+        GROUP BY app_id
+    ) AS before ON now.app_id = before.app_id
 )
 
 SELECT
@@ -55,10 +73,7 @@ SELECT
 FROM compared
 INNER JOIN app_inventory AS app ON compared.app_id = app.app_id
 WHERE
-    app.is_in_scope
-    AND compared.periods_before >= $min_periods
-    AND compared.sign_ins < $max_sign_ins
-    AND compared.places >= $min_places
+    compared.periods_before >= $min_periods
     AND compared.places > compared.places_before
     AND compared.places / compared.accounts >= greatest($min_ratio, $times * compared.ratio_before)
 ORDER BY app.service_principal_id
