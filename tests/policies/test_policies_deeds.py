@@ -62,7 +62,6 @@ def test_without_any_log_of_deeds_a_policy_is_not_judged(con, policy: str):
         ("dormant-app-new-api", "sign_ins_non_interactive"),
         ("mass-download-by-app", "cloud_app_events"),
         ("mail-read-volume", "cloud_app_events"),
-        ("refused-at-many-endpoints", "api_activity"),
     ],
 )
 def test_without_its_source_a_policy_is_not_judged(con, policy: str, source: str):
@@ -260,51 +259,3 @@ def test_a_new_app_needs_no_past(con):
     called(con, dt.date(2026, 11, 12))
     listed(con, "2026-11-12 03:00")
     assert one(con, "directory-listing-by-app")["evidence"]["known_since"] == "2026-11-12"
-
-
-# ---- the same, by a person -------------------------------------------------------------------------------------------
-
-TOOL = {"app_id": "14d82eec-204b-4c2f-b7e8-296a70dab67e", "user_id": "u1"}
-
-
-def watched(con: duckdb.DuckDBPyConnection, days: int = 14) -> None:
-    """The log of calls covers that many days before the period."""
-    for back in range(7, 7 + days):
-        put(con, "covered_days", source="api_activity", day=AS_OF - dt.timedelta(days=back))
-
-
-def test_a_person_lists_the_directory_with_a_tool(con):
-    watched(con)
-    put(con, "stg_users", user_id="u1", user_principal_name="ada@x.example")
-    listed(con, "2026-11-12 03:00", **TOOL)
-    row = one(con, "directory-listing-by-person")
-    assert (row["subject"], row["app_display_name"], row["measure"]) == ("u1", "Microsoft Graph PowerShell", 20)
-    assert row["reason"] == (
-        "In the minute of 2026-11-12 03:00 UTC ada@x.example read 4 kinds of directory objects in 20 calls with "
-        "Microsoft Graph PowerShell (directoryroles, groups, serviceprincipals, users), which this person had not done "
-        "in 14 covered days before."
-    )
-    cover(con, "api_activity", "not_permitted")
-    with pytest.raises(UserError, match="Source api_activity is not permitted"):
-        found(con, "directory-listing-by-person")
-
-
-@pytest.mark.parametrize("why", ["few calls", "few kinds", "does so", "another tool", "nobody", "log begins"])
-def test_other_people_are_silent(con, why: str):
-    watched(con, 13 if why == "log begins" else 14)
-    who = {
-        **TOOL,
-        **({"app_id": APP} if why == "another tool" else {}),
-        **({"user_id": None} if why == "nobody" else {}),
-    }
-    if why == "does so":
-        listed(con, "2026-10-20 03:00", **who)
-    listed(con, "2026-11-12 03:00", calls=19 if why == "few calls" else 20, kinds=3 if why == "few kinds" else 4, **who)
-    assert found(con, "directory-listing-by-person").empty
-
-
-def test_what_another_person_does_often_is_new_for_this_one(con):
-    watched(con)
-    listed(con, "2026-10-20 03:00", **{**TOOL, "user_id": "u2"})
-    listed(con, "2026-11-12 03:00", **TOOL)
-    assert "u1 read 4 kinds" in one(con, "directory-listing-by-person")["reason"]
