@@ -3,9 +3,7 @@
 --         consent_verdicts
 WITH grants AS (
     SELECT
-        grant_id,
-        service_principal_id,
-        resource_id,
+        grant_id, service_principal_id, resource_id,
         unnest(scopes) AS permission,
         'delegated' AS permission_type,
         CASE WHEN consent_type = 'Principal' THEN 'user' ELSE 'admin' END AS consent_type,
@@ -13,13 +11,8 @@ WITH grants AS (
     FROM stg_delegated_grants
     UNION ALL
     SELECT
-        assignment_id,
-        service_principal_id,
-        resource_id,
-        coalesce(permission, app_role_id),
-        'application',
-        'admin',
-        NULL
+        assignment_id, service_principal_id, resource_id,
+        coalesce(permission, app_role_id), 'application', 'admin', NULL
     FROM stg_app_role_assignments
     WHERE coalesce(principal_type, 'ServicePrincipal') = 'ServicePrincipal' AND app_role_id IS NOT NULL
 ),
