@@ -103,4 +103,3 @@ SELECT
 FROM consent_asks AS a
 CROSS JOIN setting AS s
 LEFT JOIN any_policy AS p USING (service_principal_id, resource_id, permission)
-ORDER BY service_principal_id, resource_id, permission
