@@ -5,7 +5,6 @@ Heavy imports are inside the verbs, so that `appgov --help` answers at once.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,13 +15,13 @@ from typing import TYPE_CHECKING
 import click
 
 from appgov_lib import __version__
-from appgov_lib.errors import BusyError, ConfigError, ExitCode, WarehouseMissing
+from appgov_lib.actions_cli import actions_group
+from appgov_lib.errors import BusyError, ExitCode, WarehouseMissing
 from appgov_lib.options import asks_graph, cloud_option, common
 from appgov_lib.output import (
     coverage_code,
     doctor_done,
     extract_done,
-    print_frame,
     print_import,
     print_json,
     prune_done,
@@ -225,41 +224,6 @@ def prune(settings: Settings, as_json: bool, quiet: bool, keep_days: int | None,
     return prune_done(result, dry_run, as_json)
 
 
-@cli.group()
-def actions() -> None:
-    """The action plan: recommended changes, none of which this command carries out."""
-
-
-@actions.command(name="list")
-@common
-def actions_list(settings: Settings, as_json: bool, quiet: bool) -> int:
-    """The action plan in order of priority."""
-    with _warehouse(settings) as con:
-        frame = con.sql(
-            "SELECT priority, action_id, display_name, title, disposition, permission_needed "
-            "FROM remediation_actions ORDER BY priority"
-        ).df()
-    return print_frame(frame, as_json)
-
-
-@actions.command(name="show")
-@common
-@click.argument("action_id")
-def actions_show(settings: Settings, as_json: bool, quiet: bool, action_id: str) -> int:
-    """One action in full: request, undo, why, how to verify."""
-    with _warehouse(settings) as con:
-        frame = con.execute("SELECT * FROM remediation_actions WHERE action_id = ?", [action_id]).df()
-    if frame.empty:
-        raise ConfigError(f"There is no action {action_id!r} in the plan; `appgov actions list` shows the ids.")
-    record = json.loads(frame.to_json(orient="records", date_format="iso"))[0]
-    if as_json:
-        print_json(record)
-    else:
-        for key, value in record.items():
-            click.echo(f"{key + ':':<20} {clean(value)}")
-    return ExitCode.DONE
-
-
 @cli.command()
 @common
 @click.argument("what", type=click.Choice(["warehouse", "report", "raw"]), default="warehouse")
@@ -309,6 +273,9 @@ def _hold(settings: Settings) -> Iterator[None]:
         raise BusyError(
             f"Another appgov run holds tenant {settings.tenant} in {settings.home}; wait for it to end."
         ) from None
+
+
+cli.add_command(actions_group(common, _hold, _now))
 
 
 def _findings_at(settings: Settings, severity: str) -> int:

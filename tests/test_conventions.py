@@ -55,7 +55,7 @@ ROOMS = [
     ["sample"],
     ["demo"],
     ["options", "output", "session"],
-    ["permissions_file", "policies_cli"],
+    ["actions_cli", "permissions_file", "policies_cli"],
     ["cli"],
     ["__main__"],
 ]

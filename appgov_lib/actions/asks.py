@@ -114,6 +114,54 @@ def _credential(action_type: str) -> Callable[[OpenFinding, Facts], Iterator[Ask
     return handler
 
 
+def _expired_credentials(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Remove what ended before: every expired secret and certificate, as one action."""
+    if facts.expired.get(finding.service_principal_id):
+        yield Ask(finding, "remove_expired_credentials", finding.service_principal_id)
+
+
+def _remove_federated(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Remove the federated credential that the evidence names."""
+    key = str(finding.evidence.get("federated_credential_id") or "")
+    if key in facts.federated:
+        yield Ask(finding, "remove_federated_credential", key)
+
+
+def _remove_owner(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Take an owner away, as long as another one is left who can answer for the app."""
+    app, evidence = facts.apps.get(finding.service_principal_id), finding.evidence
+    others = (evidence.get("live_owner_count") or 0) - (evidence.get("is_enabled") is not False)
+    owned = facts.owner_ids.get(finding.service_principal_id, ()) if app is not None and app["application_id"] else ()
+    if others > 0 and str(evidence.get("owner_id")) in owned:
+        yield Ask(finding, "remove_owner", str(evidence["owner_id"]))
+
+
+def _remove_directory_role(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Take the directory role from the app: every assignment that the evidence names."""
+    for key in finding.evidence.get("assignment_ids") or ():
+        if str(key) in facts.roles:
+            yield Ask(finding, "remove_directory_role", str(key))
+
+
+def _require_assignment(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Let only assigned users sign in."""
+    if finding.service_principal_id in facts.apps:
+        yield Ask(finding, "require_assignment", finding.service_principal_id)
+
+
+def _lock_properties(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Lock the properties of the registration."""
+    app = facts.apps.get(finding.service_principal_id)
+    if app is not None and app["application_id"] in facts.locks:
+        yield Ask(finding, "lock_properties", app["application_id"])
+
+
+def _change_settings(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Write the setting of the authorization policy, where its value is known; else somebody looks."""
+    known = facts.policy.get(finding.subject)
+    yield Ask(finding, "change_setting" if known is not None else "review_settings", finding.subject or "settings")
+
+
 def _add_owner(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
     """Give the registration an owner."""
     app = facts.apps.get(finding.service_principal_id)
@@ -131,5 +179,12 @@ _HANDLERS: dict[str, Callable[[OpenFinding, Facts], Iterator[Ask]]] = {
     "remove_credential": _credential("remove_credential"),
     "renew_credential": _credential("renew_credential"),
     "add_owner": _add_owner,
+    "remove_expired_credentials": _expired_credentials,
+    "remove_federated_credential": _remove_federated,
+    "remove_owner": _remove_owner,
+    "remove_directory_role": _remove_directory_role,
+    "require_assignment": _require_assignment,
+    "lock_properties": _lock_properties,
+    "change_setting": _change_settings,
     "review_settings": _review_settings,
 }

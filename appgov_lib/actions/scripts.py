@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from appgov_lib.actions.requests import Request
@@ -30,12 +30,23 @@ def compact(body: Mapping[str, Any]) -> str:
     return _COMPACT.encode(body)
 
 
-def powershell(request: Request, title: str, permission: str) -> str:
-    """The request for the Microsoft Graph PowerShell SDK; the title stands in a comment."""
-    parts = [f"Invoke-MgGraphRequest -Method {request.method} -Uri {_quoted(request.path)}"]
-    if request.body is not None:
-        parts.append(f"-ContentType 'application/json' -Body {_quoted(compact(request.body))}")
-    return f"# {plain(title)}\nConnect-MgGraph -Scopes {_quoted(permission)}\n{' '.join(parts)}\n"
+Requests = Request | Sequence[Request]
+
+
+def _each(requests: Requests) -> Sequence[Request]:
+    """One request or several as several."""
+    return [requests] if isinstance(requests, Request) else requests
+
+
+def powershell(requests: Requests, title: str, permission: str) -> str:
+    """The requests for the Microsoft Graph PowerShell SDK; the title stands in a comment."""
+    lines = [f"# {plain(title)}", f"Connect-MgGraph -Scopes {_quoted(permission)}"]
+    for request in _each(requests):
+        parts = [f"Invoke-MgGraphRequest -Method {request.method} -Uri {_quoted(request.path)}"]
+        if request.body is not None:
+            parts.append(f"-ContentType 'application/json' -Body {_quoted(compact(request.body))}")
+        lines.append(" ".join(parts))
+    return "\n".join(lines) + "\n"
 
 
 def _quoted(text: str) -> str:
@@ -43,15 +54,28 @@ def _quoted(text: str) -> str:
     return "'" + _POWERSHELL_QUOTES.sub(r"\1\1", plain(text)) + "'"
 
 
-def curl(request: Request, title: str) -> str:
-    """The request for curl in a POSIX shell, with the token from the variable TOKEN."""
-    parts = [
-        "curl --fail-with-body",
-        f"--request {request.method}",
-        '--header "Authorization: Bearer $TOKEN"',
-    ]
-    if request.body is not None:
-        parts.append("--header 'Content-Type: application/json'")
-        parts.append(f"--data {shlex.quote(compact(request.body))}")
-    parts.append(shlex.quote(f"https://graph.microsoft.com{plain(request.path)}"))
-    return f"# {plain(title)}\n{' '.join(parts)}\n"
+def curl(requests: Requests, title: str) -> str:
+    """The requests for curl in a POSIX shell, with the token from the variable TOKEN."""
+    lines = [f"# {plain(title)}"]
+    for request in _each(requests):
+        parts = ["curl --fail-with-body", f"--request {request.method}", '--header "Authorization: Bearer $TOKEN"']
+        if request.body is not None:
+            parts.append("--header 'Content-Type: application/json'")
+            parts.append(f"--data {shlex.quote(compact(request.body))}")
+        parts.append(shlex.quote(f"https://graph.microsoft.com{plain(request.path)}"))
+        lines.append(" ".join(parts))
+    return "\n".join(lines) + "\n"
+
+
+def az_rest(requests: Requests, title: str) -> str:
+    """The requests for `az rest` in a POSIX shell, as the one who signed in to the Azure CLI."""
+    lines = [f"# {plain(title)}"]
+    for request in _each(requests):
+        parts = [f"az rest --method {request.method.lower()}"]
+        parts.append(f"--url {shlex.quote(f'https://graph.microsoft.com{plain(request.path)}')}")
+        if request.body is not None:
+            # az reads a body that starts with @ from a file; one that starts with { never does
+            parts.append("--headers 'Content-Type=application/json'")
+            parts.append(f"--body {shlex.quote(compact(request.body))}")
+        lines.append(" ".join(parts))
+    return "\n".join(lines) + "\n"
