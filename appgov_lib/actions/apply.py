@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -23,10 +23,10 @@ from appgov_lib.actions.journal import Clock, Journal, Told, as_record, runs_dir
 from appgov_lib.actions.live import difference, look
 from appgov_lib.actions.protected import Protection, protection
 from appgov_lib.actions.write_profile import PREFIX, write_credential
-from appgov_lib.errors import ConfigError
+from appgov_lib.errors import ConfigError, SignInError, UserError
 from appgov_lib.extract.claims import read_claims
 from appgov_lib.extract.credentials import credential_for
-from appgov_lib.extract.graph import GraphClient
+from appgov_lib.extract.graph import GraphClient, GraphError
 from appgov_lib.settings import Settings
 
 Tell = Callable[[str], None]
@@ -58,7 +58,7 @@ def dry_run(settings: Settings, actions: Sequence[Planned]) -> Result:
         async with GraphClient(settings.endpoint, credential_for(settings)) as reader:
             return Result("", tuple(await check_all(reader, actions, await guarded(settings, reader))))
 
-    return asyncio.run(work())
+    return _run(work)
 
 
 def apply(
@@ -102,7 +102,7 @@ def apply(
             finally:
                 book.close()
 
-    return asyncio.run(work())
+    return _run(work)
 
 
 def resume(settings: Settings, run: str, *, clock: Clock, tell: Tell = print) -> Result:
@@ -125,7 +125,7 @@ def resume(settings: Settings, run: str, *, clock: Clock, tell: Tell = print) ->
             try:
                 for step in (step for step in told.steps if step.outcome == "unknown"):
                     await clear_up(hands, step)
-            except Surprise as surprise:
+            except (Surprise, GraphError) as surprise:
                 book.write("stop", reason=str(surprise))
                 return Result(run, (), _steps(told), str(surprise))
             finished = {step.number: "done" for step in told.steps if step.outcome == "done"}
@@ -138,7 +138,7 @@ def resume(settings: Settings, run: str, *, clock: Clock, tell: Tell = print) ->
             return await _go(hands, run, checked, actions, finished, tell)
 
     try:
-        return asyncio.run(work())
+        return _run(work)
     finally:
         book.close()
 
@@ -166,7 +166,7 @@ def undo(settings: Settings, run: str, *, clock: Clock, confirm: bool = False, t
                         outcome = "cannot be undone" if step.undo is None else await take_back(hands, step)
                     tell(f"step {step.number}: {outcome}: {step.title}")
                     done.append(_row(step.number, step.action_id, step.title, outcome, step.undo))
-            except Surprise as surprise:
+            except (Surprise, GraphError) as surprise:
                 book.write("stop", reason=str(surprise))
                 return Result(run, (), tuple(done), str(surprise))
             book.write("undo_end")
@@ -174,9 +174,18 @@ def undo(settings: Settings, run: str, *, clock: Clock, confirm: bool = False, t
             return Result(run, (), tuple(done), f"{left} changes cannot be undone" if left else "")
 
     try:
-        return asyncio.run(work())
+        return _run(work)
     finally:
         book.close()
+
+
+def _run(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+    """Run it in an event loop of its own; what the service refuses to show is told in a sentence."""
+    try:
+        return asyncio.run(work())
+    except GraphError as error:
+        kind = SignInError if error.status == 403 else UserError
+        raise kind(f"Reading the state of the tenant failed: {error}.") from None
 
 
 def _undo_dry(settings: Settings, run: str) -> Result:
@@ -203,7 +212,7 @@ def _undo_dry(settings: Settings, run: str) -> Result:
         bad = ("cannot be undone", "changed by somebody else since")
         return Result(run, (), tuple(rows), next((row["outcome"] for row in rows if row["outcome"] in bad), ""))
 
-    return asyncio.run(work())
+    return _run(work)
 
 
 async def _go(
@@ -222,7 +231,7 @@ async def _go(
             number = next(numbers)[0]
             try:
                 outcome = finished.get(number) or await carry_out(hands, number, action.action_id, action.title, part)
-            except Surprise as surprise:
+            except (Surprise, GraphError) as surprise:
                 hands.journal.write("stop", step=number, reason=str(surprise))
                 rows.append(_row(number, action.action_id, action.title, "stopped", part.request))
                 return Result(run, checked, tuple(rows), str(surprise))

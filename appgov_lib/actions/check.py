@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -113,6 +114,8 @@ async def _app(
     reader: GraphClient, service_principal_id: str, apps: dict[str, Mapping[str, Any] | None]
 ) -> Mapping[str, Any] | None:
     """The live service principal of an action, None where there is none of this id."""
+    if service_principal_id not in apps and not re.fullmatch("[0-9a-fA-F-]{36}", service_principal_id):
+        return None
     if service_principal_id not in apps:
         apps[service_principal_id] = None
         url = f"{reader.endpoint}/v1.0/servicePrincipals/{service_principal_id}"

@@ -70,7 +70,16 @@ def differs(expected: Mapping[str, Any] | None, found: State) -> bool:
     """Whether the state found is not the one expected, as far as that says anything."""
     if expected is None or found is None:
         return expected is not found
-    return any(found.get(name, _NOTHING) != value for name, value in expected.items())
+    return not _holds(expected, found)
+
+
+def _holds(expected: Any, found: Any) -> bool:
+    """Whether a value is as expected: of an object the parts named, of a list of texts in any order."""
+    if isinstance(expected, Mapping) and isinstance(found, Mapping):
+        return all(_holds(value, found.get(name, _NOTHING)) for name, value in expected.items())
+    if isinstance(expected, list | tuple) and isinstance(found, list) and all(isinstance(v, str) for v in expected):
+        return sorted(expected) == sorted(map(str, found))
+    return bool(expected == found)
 
 
 def ids_in(value: Any) -> set[str]:
