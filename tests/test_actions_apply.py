@@ -26,6 +26,9 @@ BY_HAND = {"renew_credential", "review_app", "review_settings"}
 SAME_REQUESTS = {"remove_expired_credentials"}  # removes secrets and certificates as remove_credential does
 
 
+pytestmark = pytest.mark.changes_a_tenant
+
+
 @pytest.fixture(scope="module")
 def tenant() -> Iterator[SampleTenant]:
     """A small tenant that takes changes."""

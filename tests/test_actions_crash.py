@@ -31,6 +31,9 @@ LINES = range(1, 1 + 3 * len(WANTED))
 """Lines of the journal after which the run is killed: begin, then send, answered and verified of each."""
 
 
+pytestmark = pytest.mark.changes_a_tenant
+
+
 @pytest.fixture(scope="module")
 def tenant() -> Iterator[SampleTenant]:
     """A small tenant that takes changes."""
