@@ -158,8 +158,10 @@ def _lock_properties(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
 
 def _change_settings(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
     """Write the setting of the authorization policy, where its value is known; else somebody looks."""
-    known = facts.policy.get(finding.subject)
-    yield Ask(finding, "change_setting" if known is not None else "review_settings", finding.subject or "settings")
+    if finding.subject in facts.policy:
+        yield Ask(finding, "change_setting", finding.subject)
+    else:
+        yield from _review_settings(finding, facts)
 
 
 def _add_owner(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
