@@ -94,6 +94,25 @@ def _looking(actions: click.Group, common: Decorator) -> None:
             click.echo(f"{digest}  {clean(file, 400)}")
         return ExitCode.DONE
 
+    @actions.command(name="outcomes")
+    @common
+    @click.option("--weekly", is_flag=True, help="Sum up the risk removed by the date at which it was gone.")
+    def actions_outcomes(settings: Settings, as_json: bool, quiet: bool, weekly: bool) -> int:
+        """What became of the actions of earlier plans: open, failed, undone, found again, done."""
+        with warehouse(settings) as con:
+            if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'action_outcomes'").fetchall():
+                raise ConfigError("The warehouse was built by an earlier version; run `appgov build` first.")
+            sums = (
+                "SELECT ended_on, count(*) AS actions, round(sum(risk_removed), 1) AS risk_removed "
+                "FROM action_outcomes WHERE outcome = 'done' GROUP BY ended_on ORDER BY ended_on"
+            )
+            rows = (
+                "SELECT outcome, action_id, display_name, title, first_planned, ended_on, risk_removed, detail "
+                "FROM action_outcomes ORDER BY list_position(['open', 'failed', 'undone', 'found again', 'done'], "
+                "outcome), risk_removed DESC, action_id"
+            )
+            return print_frame(con.sql(sums if weekly else rows).df(), as_json)
+
     @actions.command(name="runs")
     @common
     def actions_runs(settings: Settings, as_json: bool, quiet: bool) -> int:

@@ -190,6 +190,7 @@ def report(
 @click.option("--fail-on", type=click.Choice(SEVERITIES), help="Exit with 1 when a finding is at least this severe.")
 def weekly(settings: Settings, as_json: bool, quiet: bool, fail_on: str | None) -> int:
     """Extract, build and report for the last complete week (Monday to Sunday, UTC); safe to run twice."""
+    from appgov_lib.actions.automatic import automatic, load_settings
     from appgov_lib.as_of import last_week
     from appgov_lib.extract.run import extract as run_extract
     from appgov_lib.report import build_report
@@ -197,14 +198,16 @@ def weekly(settings: Settings, as_json: bool, quiet: bool, fail_on: str | None) 
     from appgov_lib.store.build import build as run_build
 
     retention.configured_days()  # a setting that is wrong is told before hours of reading
+    load_settings(settings)
     now = _now()
     as_of = last_week(now.date())
     with _hold(settings), _bars(quiet) as bars:
         snapshot = run_extract(settings, now=now, progress=bars.rows)
         run_build(settings, as_of, progress=bars.step)
+        acted = automatic(settings, clock=_now, tell=bars.step)
         result = build_report(settings, as_of, now=now, progress=bars.step)
         retention.prune_as_set(settings, now)
-    code = report_done(result, as_json) or coverage_code(snapshot)
+    code = report_done(result, as_json) or coverage_code(snapshot) or (0 if acted.whole else ExitCode.PARTIAL)
     if fail_on and code == ExitCode.DONE and _findings_at(settings, fail_on):
         return ExitCode.FINDINGS
     return code

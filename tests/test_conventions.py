@@ -51,6 +51,7 @@ ROOMS = [
     ["notebook"],
     ["runner"],
     ["exports"],
+    ["action_files"],
     ["report"],
     ["sample"],
     ["demo"],

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from appgov_lib import __version__, exports
+from appgov_lib.action_files import write_action_files
 from appgov_lib.report.facts import Facts, gather
 from appgov_lib.report.pages import app_pages, index_page, site_of
 from appgov_lib.report.summary import severities
@@ -99,6 +100,7 @@ def _write_exports(con: Any, folder: Path) -> None:
     exports.write_actions_csv(con, folder / "actions.csv")
     exports.write_actions_json(con, folder / "actions.json")
     exports.write_actions_xlsx(con, folder / "actions.xlsx")
+    write_action_files(con, folder / "actions")
 
 
 def _write_pages(
