@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from changing import KINDS, change, clock, disable_sign_in, planned, settings, state
+from changing import KINDS, change, clock, disable_sign_in, get, planned, rows, settings, state
 
 from appgov_lib.actions import apply as work
 from appgov_lib.actions.chosen import Part, from_file, from_record, plan_bytes
@@ -79,6 +79,33 @@ def test_there_and_back(tenant: SampleTenant, tmp_path: Path, kind: str):
     again = work.undo(here, done.run, clock=clock, confirm=True, tell=quiet)
     assert [step["outcome"] for step in again.steps] == ["undone"]
     assert state(tenant) == before
+
+
+ALERT = {"status": "resolved", "classification": "falsePositive"}
+CONSENT = {"isEnabled": False, "notifyReviewers": False, "remindersEnabled": False, "requestDurationInDays": 10}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PATCH", "/security/alerts_v2", ALERT),
+        ("PATCH", "/policies/defaultAppManagementPolicy", {"isEnabled": False}),
+        ("PUT", "/policies/adminConsentRequestPolicy", {**CONSENT, "reviewers": []}),
+    ],
+)
+def test_what_only_a_plan_file_asks_for(
+    tenant: SampleTenant, tmp_path: Path, method: str, path: str, body: dict[str, Any]
+):
+    here = settings(tenant, tmp_path)
+    path = f"{path}/{rows(tenant, '/v1.0' + path)[0]['id']}" if path.endswith("alerts_v2") else path
+    request = {"method": method, "path": f"/v1.0{path}", "body": body}
+    action = from_record({"action_id": "x", "title": "By hand", "requests": [request]})
+    before = get(tenant, f"/v1.0{path}")
+    done = work.apply(here, [action], clock=clock, tell=quiet)
+    assert done.whole
+    assert get(tenant, f"/v1.0{path}") == {**before, **body}
+    assert work.undo(here, done.run, clock=clock, confirm=True, tell=quiet).whole
+    assert get(tenant, f"/v1.0{path}") == before
 
 
 def test_a_secret_needs_the_word_and_stays_away(tenant: SampleTenant, tmp_path: Path):
