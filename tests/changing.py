@@ -58,6 +58,7 @@ def state(tenant: SampleTenant, ids: bool = False) -> dict[str, list[str]]:
         "federatedIdentityCredentials": "/v1.0/applications?$top=999&$select=id&$expand=federatedIdentityCredentials",
         "oauth2PermissionGrants": "/v1.0/oauth2PermissionGrants?$top=999",
         "appRoleAssignedTo": f"/v1.0/servicePrincipals/{graph}/appRoleAssignedTo?$top=999",
+        "alerts": "/v1.0/security/alerts_v2",
         "roleAssignments": "/v1.0/roleManagement/directory/roleAssignments",
     }
     found = {name: [_text(name, row, ids) for row in rows(tenant, path)] for name, path in lists.items()}
@@ -204,6 +205,12 @@ def change_setting(tenant: SampleTenant) -> tuple[Change, Any]:
     return requests.write_authorization_policy({"defaultUserRolePermissions": {name: policy[name][1:]}}, before), None
 
 
+def take_up_alerts(tenant: SampleTenant) -> tuple[Change, Any]:
+    """An alert is marked as being worked on."""
+    alert = first(rows(tenant, "/v1.0/security/alerts_v2"), lambda row: row["status"] == "new")
+    return requests.take_up_alert(alert["id"]), None
+
+
 KINDS: Mapping[str, Callable[[SampleTenant], tuple[Change, Any]]] = {
     "disable_sign_in": disable_sign_in,
     "remove_scopes": cut_scopes,
@@ -217,6 +224,7 @@ KINDS: Mapping[str, Callable[[SampleTenant], tuple[Change, Any]]] = {
     "lock_properties": lock_properties,
     "remove_directory_role": remove_directory_role,
     "change_setting": change_setting,
+    "take_up_alerts": take_up_alerts,
     "remove_credential, secret": remove_secret,
 }
 

@@ -160,6 +160,20 @@ def test_a_setting_is_written_where_its_value_is_known():
     assert found[0].path == "/v1.0/policies/authorizationPolicy"
 
 
+def test_alerts_about_an_app_are_taken_up_beside_the_remedy():
+    facts = replace(EMPTY, alerts={SP: ("a-1", "a-2")})
+    (calm,) = made(facts, finding("disable_sign_in"))
+    assert calm.action_type == "disable_sign_in"
+    urgent = replace(finding("disable_sign_in"), severity="critical")
+    remedy, alerts = made(facts, urgent)
+    assert (remedy.action_type, alerts.action_type, alerts.risk_removed) == ("disable_sign_in", "take_up_alerts", 0.0)
+    assert alerts.title == "Take up 2 new alerts about Payroll Sync"
+    found = json.loads(alerts.requests or "")
+    assert [(each["path"], each["body"], each["state"]) for each in found] == [
+        (f"/v1.0/security/alerts_v2/a-{number}", {"status": "inProgress"}, {"status": "new"}) for number in (1, 2)
+    ]
+
+
 def users(many: int) -> Facts:
     """An app with a grant of each of so many users."""
     names = {"service_principal_id": SP, "resource_id": ROLE, "consent_type": "Principal", "principal_name": None}

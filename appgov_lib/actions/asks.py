@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from appgov_lib.actions.facts import Facts, OpenFinding, Row, listed_permissions
 
+URGENT = ("critical", "high")
+"""Severities at which alerts about the same app are taken up together with what the finding asks for."""
+
 
 @dataclass(frozen=True)
 class Ask:
@@ -30,7 +33,10 @@ class Ask:
 
 def asks(finding: OpenFinding, facts: Facts) -> list[Ask]:
     """What `finding` asks for; a review where its policy names no action or nothing to change is left."""
-    return list(_HANDLERS.get(finding.action, _review)(finding, facts)) or list(_review(finding, facts))
+    found = list(_HANDLERS.get(finding.action, _review)(finding, facts)) or list(_review(finding, facts))
+    if finding.severity in URGENT and facts.alerts.get(finding.service_principal_id):
+        found.append(Ask(finding, "take_up_alerts", finding.service_principal_id))
+    return found
 
 
 def _review(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:

@@ -186,6 +186,12 @@ def _setting(target: str, group: list[Ask], app: Row, facts: Facts) -> Built:
     return [requests.write_authorization_policy(after, before)], {"users": None, "setting": target}
 
 
+def _alerts(target: str, group: list[Ask], app: Row, facts: Facts) -> Built:
+    """Take up the alerts about an app."""
+    alerts = facts.alerts[target]
+    return [requests.take_up_alert(alert) for alert in alerts], {"users": 0, "count": len(alerts)}
+
+
 CHANGES: dict[str, Callable[[str, list[Ask], Row, Facts], Built]] = {
     "remove_scopes": _scopes,
     "remove_app_role": _app_role,
@@ -200,6 +206,7 @@ CHANGES: dict[str, Callable[[str, list[Ask], Row, Facts], Built]] = {
     "require_assignment": _require,
     "lock_properties": _lock,
     "change_setting": _setting,
+    "take_up_alerts": _alerts,
     "review_app": _review,
     "review_settings": _review,
 }

@@ -57,6 +57,8 @@ class Facts:
     """Directory role assignments by their id."""
     locks: Mapping[str, Row | None] = field(default_factory=dict)
     """Property lock by object id of the registration; None: it has none."""
+    alerts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Alerts of Graph about the app that nobody took up yet."""
     policy: Mapping[str, tuple[Row, Row]] = field(default_factory=dict)
     """What to write to the authorization policy and what is there, by name of the setting."""
 

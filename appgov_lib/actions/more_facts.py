@@ -49,6 +49,15 @@ def read_more(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         "SELECT application_id, CAST(property_lock AS VARCHAR) AS lock FROM stg_applications "
         f"WHERE application_id IN (SELECT application_id FROM app_inventory {mine}) ORDER BY application_id",
     )
+    alerts = read_rows(
+        con,
+        # an alert of another shape has an id that Graph does not know
+        "WITH alerts AS (SELECT alert_id, app_id, service_principal_id FROM stg_security_alerts "
+        "WHERE lower(status) = 'new' AND shape = 'graph'), "
+        f"apps AS (SELECT service_principal_id, app_id FROM app_inventory {mine}) "
+        "SELECT service_principal_id, alert_id FROM alerts INNER JOIN apps USING (service_principal_id) "
+        "UNION SELECT apps.service_principal_id, alert_id FROM alerts INNER JOIN apps USING (app_id) ORDER BY ALL",
+    )
     policy = read_rows(
         con,
         "SELECT user_consent_policies AS consent, users_may_consent_to_risky_apps AS risky "
@@ -61,6 +70,7 @@ def read_more(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         "federated": {row["federated_credential_id"]: row for row in federated},
         "roles": {row["assignment_id"]: row for row in roles},
         "locks": {row["application_id"]: json.loads(row["lock"]) if row["lock"] else None for row in locks},
+        "alerts": {key: tuple(row["alert_id"] for row in rows) for key, rows in by_app(alerts).items()},
         "policy": _settings(policy[0]) if policy else {},
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import duckdb
 
 from appgov_lib.actions.asks import Ask, asks
 from appgov_lib.actions.builders import CHANGES
-from appgov_lib.actions.facts import Facts, read_facts
+from appgov_lib.actions.facts import Facts, Row, read_facts
 from appgov_lib.actions.requests import Change
 from appgov_lib.actions.scripts import az_rest, compact, curl, plain, powershell
 from appgov_lib.actions.words import DEFAULT_WORDS, WORDS, Words
@@ -34,6 +34,7 @@ ACTION_TYPES = (
     "require_assignment",
     "lock_properties",
     "change_setting",
+    "take_up_alerts",
     "review_app",
     "review_settings",
 )
@@ -41,6 +42,8 @@ EFFORTS = {"low": 1.0, "medium": 3.0, "high": 8.0}
 """How much each disturbs, before the people affected are counted."""
 RISK = {"critical": 1000.0, "high": 100.0, "medium": 20.0, "low": 5.0, "info": 1.0}
 """What one finding weighs; an app at full risk doubles it."""
+NO_REMEDY = frozenset({"take_up_alerts"})
+"""Kinds that go with a remedy and remove no risk by themselves."""
 TOGETHER = 100
 """Grants of users that one action changes at most: its texts have to stay readable."""
 TYPES = {
@@ -223,8 +226,13 @@ def _draft(action_type: str, target: str, group: list[Ask], facts: Facts) -> _Dr
         words=words.get(action_type) or WORDS[action_type],
         severity=min(severities.values(), key=SEVERITIES.index),
         safe=bool(changes) and all(change.undo is not None for change in changes) and _safe(group),
-        risk_removed=sum(RISK[severity] for severity in severities.values()) * (1 + (app.get("risk_score") or 0) / 100),
+        risk_removed=0.0 if action_type in NO_REMEDY else _risk(severities.values(), app),
     )
+
+
+def _risk(severities: Iterable[str], app: Row) -> float:
+    """What the findings of these severities weigh, more for an app at risk."""
+    return sum(RISK[severity] for severity in severities) * (1 + (app.get("risk_score") or 0) / 100)
 
 
 def _action(draft: _Draft, priority: int, facts: Facts) -> Action:

@@ -16,6 +16,7 @@ APPLICATION_WRITE = "Application.ReadWrite.All"
 GRANT_WRITE = "DelegatedPermissionGrant.ReadWrite.All"
 ASSIGNMENT_WRITE = "AppRoleAssignment.ReadWrite.All"
 ROLE_WRITE = "RoleManagement.ReadWrite.Directory"
+ALERT_WRITE = "SecurityAlert.ReadWrite.All"
 POLICY_WRITE = "Policy.ReadWrite.Authorization"
 _UNRESERVED = re.compile("[A-Za-z0-9_.~-]*").fullmatch
 _GRANTS = "/v1.0/oauth2PermissionGrants"
@@ -219,6 +220,18 @@ def remove_directory_role(assignment: Mapping[str, Any]) -> Change:
     path = f"{_ROLES}/{quote(str(assignment['assignment_id']), safe='')}"
     return Change(
         Request("DELETE", path), Request("POST", _ROLES, made), "The role returns under a new id.", ROLE_WRITE, made
+    )
+
+
+def take_up_alert(alert_id: str) -> Change:
+    """Mark a new alert as being worked on; closing it is for who knows what it was."""
+    path = _path("security", "alerts_v2", alert_id)
+    return Change(
+        Request("PATCH", path, {"status": "inProgress"}),
+        Request("PATCH", path, {"status": "new"}),
+        "The alert is new again.",
+        ALERT_WRITE,
+        {"status": "new"},
     )
 
 

@@ -146,6 +146,16 @@ WORDS = {
         "GET /v1.0/applications/{id} shows servicePrincipalLockConfiguration.isEnabled true; " + _RESOLVED,
         "low",
     ),
+    "take_up_alerts": Words(
+        "Take up {count} new alerts about {app}",
+        (
+            "Read the alerts in the Defender portal together with the findings about {app}.",
+            "Send the request: it marks them as in progress, so that nobody else starts on them.",
+            "When it is known what happened, close them there with a classification.",
+        ),
+        "The alerts about {app} are in progress or closed.",
+        "low",
+    ),
     "change_setting": Words(
         "Tighten the setting {setting} of the tenant",
         (

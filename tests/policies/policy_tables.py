@@ -80,6 +80,8 @@ TABLES = {
     "stg_applications": "application_id VARCHAR, app_id VARCHAR, key_credentials JSON, property_lock JSON",
     "stg_federated_credentials": """federated_credential_id VARCHAR, parent_id VARCHAR, name VARCHAR, issuer VARCHAR,
         subject VARCHAR, claims_expression VARCHAR, audiences VARCHAR[], description VARCHAR""",
+    "stg_security_alerts": """alert_id VARCHAR, status VARCHAR, shape VARCHAR, app_id VARCHAR,
+        service_principal_id VARCHAR""",
     "stg_authorization_policy": """policy_id VARCHAR, user_consent_policies VARCHAR[],
         users_may_consent_to_risky_apps BOOLEAN""",
     "stg_users": """user_id VARCHAR, user_principal_name VARCHAR, display_name VARCHAR, account_enabled BOOLEAN,
