@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from changing import clock, rows, state
 
+from appgov_lib.action_files import write_action_files
 from appgov_lib.actions import apply as work
 from appgov_lib.actions.automatic import automatic, load_settings
 from appgov_lib.actions.chosen import by_ids, safe_ones
@@ -70,6 +72,33 @@ def test_the_whole_plan_there_and_back(tenant: SampleTenant, here: Settings):
     # what is not as before is the secrets alone
     secrets = sum(step["outcome"] == "cannot be undone" for step in back.steps)
     assert sum(gone.values()) == gone["applications"] + gone["servicePrincipals"] <= secrets
+
+
+@pytest.mark.skipif(not shutil.which("sh"), reason="needs a POSIX shell")
+def test_the_scripts_send_what_the_plan_holds(here: Settings, tmp_path: Path):
+    con = connect(tenant=here.tenant, home=here.home)
+    write_action_files(con, tmp_path / "files")
+    wanted = con.execute(
+        "SELECT wave, sum(json_array_length(requests)) FROM remediation_actions WHERE wave < 3 GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    con.close()
+    shims = tmp_path / "bin"
+    shims.mkdir()
+    for tool in ("curl", "az"):
+        (shims / tool).write_text('#!/bin/sh\nfor a in "$@"; do printf "%s\\0" "$a"; done\nprintf "\\n"\n')
+        (shims / tool).chmod(0o755)
+    for wave, requests in wanted:
+        for kind in ("curl.sh", "az.sh"):
+            (script,) = (tmp_path / "files").glob(f"wave-{wave}-*.{kind}")
+            done = subprocess.run(
+                ["sh", str(script)],
+                env={"PATH": f"{shims}:/usr/bin:/bin", "TOKEN": "t"},
+                capture_output=True,
+                check=True,
+            )
+            calls = done.stdout.decode().splitlines()
+            assert len(calls) == requests
+            assert all("https://graph.microsoft.com/v1.0/" in call for call in calls)
 
 
 def rule(home: Path, text: str) -> None:

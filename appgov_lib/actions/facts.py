@@ -64,12 +64,13 @@ class Facts:
 
     def grant(self, service_principal_id: str, grant_id: str) -> Row | None:
         """One delegated grant of an app."""
-        return self._by_id.get((service_principal_id, grant_id))
+        found = self._by_id.get(grant_id)
+        return found if found is not None and found["service_principal_id"] == service_principal_id else None
 
     @cached_property
-    def _by_id(self) -> dict[tuple[str, str], Row]:
-        """Grants by app and id."""
-        return {(key, grant["grant_id"]): grant for key, grants in self.grants.items() for grant in grants}
+    def _by_id(self) -> dict[str, Row]:
+        """Grants by their id."""
+        return {grant["grant_id"]: grant for grants in self.grants.values() for grant in grants}
 
 
 def read_facts(con: duckdb.DuckDBPyConnection) -> Facts:
