@@ -14,8 +14,8 @@ import duckdb
 from appgov_lib.actions.asks import Ask, asks
 from appgov_lib.actions.builders import CHANGES
 from appgov_lib.actions.facts import Facts, Row, read_facts
-from appgov_lib.actions.requests import Change
-from appgov_lib.actions.scripts import az_rest, compact, curl, plain, powershell
+from appgov_lib.actions.requests import Change, compact
+from appgov_lib.actions.scripts import az_rest, curl, plain, powershell
 from appgov_lib.actions.words import DEFAULT_WORDS, WORDS, Words
 from appgov_lib.detect.policy import SEVERITIES
 from appgov_lib.detect.write import write_table
@@ -268,7 +268,7 @@ def _action(draft: _Draft, priority: int, facts: Facts) -> Action:
         verify=words.verify.format_map(values),
         method=requests[0].method if requests else None,
         path=requests[0].path if requests else None,
-        body=compact(requests[0].body) if requests and requests[0].body is not None else None,
+        body=requests[0].text if requests and requests[0].body is not None else None,
         undo=compact(_undo(changes[0] if changes else None)),
         requests=_listed(changes) if changes else None,
         permission_needed=permission,

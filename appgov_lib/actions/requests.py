@@ -6,9 +6,11 @@ percent-encoded. Graph has no inverse for removing a credential; the undo then s
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +20,7 @@ ASSIGNMENT_WRITE = "AppRoleAssignment.ReadWrite.All"
 ROLE_WRITE = "RoleManagement.ReadWrite.Directory"
 ALERT_WRITE = "SecurityAlert.ReadWrite.All"
 POLICY_WRITE = "Policy.ReadWrite.Authorization"
+_COMPACT = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 _UNRESERVED = re.compile("[A-Za-z0-9_.~-]*").fullmatch
 _GRANTS = "/v1.0/oauth2PermissionGrants"
 _ROLES = "/v1.0/roleManagement/directory/roleAssignments"
@@ -31,6 +34,16 @@ class Request:
     method: str
     path: str
     body: Mapping[str, Any] | None = None
+
+    @cached_property
+    def text(self) -> str:
+        """The body as JSON in ASCII on one line, `null` without one; four texts of a plan hold it."""
+        return "null" if self.body is None else compact(self.body)
+
+
+def compact(body: Mapping[str, Any]) -> str:
+    """JSON in ASCII on one line."""
+    return _COMPACT.encode(body)
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import unicodedata
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from appgov_lib.actions.requests import Request
 
 # PowerShell ends a single-quoted text at any of these, the typographic ones too; doubled they stand for themselves.
 _POWERSHELL_QUOTES = re.compile("(['\u2018\u2019\u201a\u201b])")
-_COMPACT = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 _DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -23,11 +20,6 @@ def plain(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(" " if unicodedata.category(character) in _DROPPED else character for character in text)
-
-
-def compact(body: Mapping[str, Any]) -> str:
-    """JSON in ASCII on one line."""
-    return _COMPACT.encode(body)
 
 
 Requests = Request | Sequence[Request]
@@ -44,7 +36,7 @@ def powershell(requests: Requests, title: str, permission: str) -> str:
     for request in _each(requests):
         parts = [f"Invoke-MgGraphRequest -Method {request.method} -Uri {_quoted(request.path)}"]
         if request.body is not None:
-            parts.append(f"-ContentType 'application/json' -Body {_quoted(compact(request.body))}")
+            parts.append(f"-ContentType 'application/json' -Body {_quoted(request.text)}")
         lines.append(" ".join(parts))
     return "\n".join(lines) + "\n"
 
@@ -61,7 +53,7 @@ def curl(requests: Requests, title: str) -> str:
         parts = ["curl --fail-with-body", f"--request {request.method}", '--header "Authorization: Bearer $TOKEN"']
         if request.body is not None:
             parts.append("--header 'Content-Type: application/json'")
-            parts.append(f"--data {shlex.quote(compact(request.body))}")
+            parts.append(f"--data {shlex.quote(request.text)}")
         parts.append(shlex.quote(f"https://graph.microsoft.com{plain(request.path)}"))
         lines.append(" ".join(parts))
     return "\n".join(lines) + "\n"
@@ -76,6 +68,6 @@ def az_rest(requests: Requests, title: str) -> str:
         if request.body is not None:
             # az reads a body that starts with @ from a file; one that starts with { never does
             parts.append("--headers 'Content-Type=application/json'")
-            parts.append(f"--body {shlex.quote(compact(request.body))}")
+            parts.append(f"--body {shlex.quote(request.text)}")
         lines.append(" ".join(parts))
     return "\n".join(lines) + "\n"
