@@ -103,11 +103,12 @@ def _looking(actions: click.Group, common: Decorator) -> None:
             if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'action_outcomes'").fetchall():
                 raise ConfigError("The warehouse was built by an earlier version; run `appgov build` first.")
             sums = (
-                "SELECT ended_on, count(*) AS actions, round(sum(risk_removed), 1) AS risk_removed "
-                "FROM action_outcomes WHERE outcome = 'done' GROUP BY ended_on ORDER BY ended_on"
+                "SELECT CAST(ended_on AS VARCHAR) AS ended_on, count(*) AS actions, round(sum(risk_removed), 1) AS risk_removed "
+                "FROM action_outcomes WHERE outcome = 'done' GROUP BY ALL ORDER BY ended_on"
             )
             rows = (
-                "SELECT outcome, action_id, display_name, title, first_planned, ended_on, risk_removed, detail "
+                "SELECT outcome, action_id, display_name, title, CAST(first_planned AS VARCHAR) AS first_planned, "
+                "coalesce(CAST(ended_on AS VARCHAR), '') AS ended_on, risk_removed, detail "
                 "FROM action_outcomes ORDER BY list_position(['open', 'failed', 'undone', 'found again', 'done'], "
                 "outcome), risk_removed DESC, action_id"
             )
@@ -244,7 +245,7 @@ def _done(found: Result, as_json: bool) -> int:
             click.echo(f"{step['outcome']:<13} step {step['step']}  {clean(step['title'], 160)}")
             for line in step.get("diff", ()):
                 click.echo(f"      {clean(line, 300)}")
-        if found.run:
+        if found.run and found.checked:
             click.echo(f"Run {found.run}; `appgov actions undo {found.run}` takes it back.")
         if found.stopped:
             click.echo(f"Stopped: {clean(found.stopped, 500)}", err=True)

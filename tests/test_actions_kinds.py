@@ -167,7 +167,7 @@ def test_alerts_about_an_app_are_taken_up_beside_the_remedy():
     urgent = replace(finding("disable_sign_in"), severity="critical")
     remedy, alerts = made(facts, urgent)
     assert (remedy.action_type, alerts.action_type, alerts.risk_removed) == ("disable_sign_in", "take_up_alerts", 0.0)
-    assert alerts.title == "Take up 2 new alerts about Payroll Sync"
+    assert alerts.title == "Take up the new alerts about Payroll Sync (2)"
     found = json.loads(alerts.requests or "")
     assert [(each["path"], each["body"], each["state"]) for each in found] == [
         (f"/v1.0/security/alerts_v2/a-{number}", {"status": "inProgress"}, {"status": "new"}) for number in (1, 2)

@@ -147,7 +147,7 @@ WORDS = {
         "low",
     ),
     "take_up_alerts": Words(
-        "Take up {count} new alerts about {app}",
+        "Take up the new alerts about {app} ({count})",
         (
             "Read the alerts in the Defender portal together with the findings about {app}.",
             "Send the request: it marks them as in progress, so that nobody else starts on them.",
