@@ -103,7 +103,8 @@ def _looking(actions: click.Group, common: Decorator) -> None:
             if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'action_outcomes'").fetchall():
                 raise ConfigError("The warehouse was built by an earlier version; run `appgov build` first.")
             sums = (
-                "SELECT CAST(ended_on AS VARCHAR) AS ended_on, count(*) AS actions, round(sum(risk_removed), 1) AS risk_removed "
+                "SELECT CAST(ended_on AS VARCHAR) AS ended_on, count(*) AS actions, "
+                "round(sum(risk_removed), 1) AS risk_removed "
                 "FROM action_outcomes WHERE outcome = 'done' GROUP BY ALL ORDER BY ended_on"
             )
             rows = (

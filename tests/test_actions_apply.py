@@ -272,6 +272,21 @@ def test_microsofts_apps_and_our_own_are_never_touched(
     ] * 2
 
 
+@pytest.mark.parametrize(
+    "kind", ["disable_sign_in", "remove_scopes", "remove_app_role", "remove_directory_role", "add_owner"]
+)
+def test_a_request_cannot_slip_another_app_in(tenant: SampleTenant, tmp_path: Path, kind: str):
+    wanted, app = KINDS[kind](tenant)
+    others = rows(tenant, "/v1.0/servicePrincipals?$top=999")
+    other = next(row for row in others if row["id"] != app["id"] and row.get("servicePrincipalType") == "Application"
+                 and "f8cdef31" not in str(row["appOwnerOrganizationId"]))  # fmt: skip
+    dry = work.dry_run(settings(tenant, tmp_path), [planned(kind, (wanted, other))])
+    assert (dry.checked[0].verdict, dry.checked[0].reason) == (
+        "refused",
+        "the request is about another app than the action",
+    )
+
+
 @pytest.mark.parametrize("text", ["[[protected]]\nid = 'x'\n", "not toml [", "protected = 3\n", "[[protekted]]\n"])
 def test_a_protected_list_that_cannot_be_read_stops_everything(tenant: SampleTenant, tmp_path: Path, text: str):
     protect(tmp_path, text)

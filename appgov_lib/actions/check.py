@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from appgov_lib.actions.chosen import Part, Planned
@@ -64,7 +64,9 @@ async def check(
     for part in action.parts:
         form = form_of(part.request)
         seen = await look(reader, form)
-        parts.append(judged(form, part, seen, guard))
+        judgement = judged(form, part, seen, guard)
+        foreign = await _foreign(reader, action, part, seen.state, apps)
+        parts.append(replace(judgement, verdict=REFUSED, reason=foreign) if foreign else judgement)
     refused = [part.reason for part in parts if part.verdict == REFUSED]
     open_parts = [part for part in parts if part.verdict == READY]
     return Checked(
@@ -110,20 +112,50 @@ def _told(expected: Mapping[str, Any] | None, found: State) -> str:
     return "; ".join(difference(dict(expected) if expected is not None else None, known))
 
 
+async def _foreign(
+    reader: GraphClient,
+    action: Planned,
+    part: Part,
+    state: State,
+    apps: dict[str, Mapping[str, Any] | None],
+) -> str:
+    """Why a request is about another app than its action says; empty when it is not.
+
+    What is protected is judged by the action's app, so a request must not slip another one in.
+    """
+    holder = str((state or part.request.body or {}).get("clientId") or "")
+    if "/roleAssignments" in part.request.path:
+        holder = str((state or part.request.body or {}).get("principalId") or "")
+    kind, key = next(iter(re.findall(r"^/v1\.0/(servicePrincipals|applications)/([^/]+)", part.request.path)), ("", ""))
+    if kind == "servicePrincipals":
+        holder = key
+    if kind == "applications":
+        found = await _app(reader, key, apps, kind)
+        if found is not None and str(found.get("appId")).lower() != action.app_id.lower():
+            return "the request is about another app than the action"
+    if holder and holder.lower() != action.service_principal_id.lower():
+        return "the request is about another app than the action"
+    return ""
+
+
 async def _app(
-    reader: GraphClient, service_principal_id: str, apps: dict[str, Mapping[str, Any] | None]
+    reader: GraphClient,
+    service_principal_id: str,
+    apps: dict[str, Mapping[str, Any] | None],
+    kind: str = "servicePrincipals",
 ) -> Mapping[str, Any] | None:
-    """The live service principal of an action, None where there is none of this id."""
+    """The live service principal of an action, or a registration; None where there is none of this id."""
     if service_principal_id not in apps and not re.fullmatch("[0-9a-fA-F-]{36}", service_principal_id):
         return None
     if service_principal_id not in apps:
         apps[service_principal_id] = None
-        url = f"{reader.endpoint}/v1.0/servicePrincipals/{service_principal_id}"
+        url = f"{reader.endpoint}/v1.0/{kind}/{service_principal_id}"
+        names = "id,appId,displayName" + (",appOwnerOrganizationId" if kind == "servicePrincipals" else "")
         try:
             found, _ = await reader.send(
                 dict[str, Any],
                 "GET",
-                f"{url}?$select=id,appId,displayName,appOwnerOrganizationId",
+                f"{url}?$select={names}",
                 name="actions",
                 workload="directory",
             )
