@@ -12,6 +12,7 @@ from appgov_lib.actions.chosen import from_record
 from appgov_lib.actions.facts import Facts, OpenFinding
 from appgov_lib.actions.forms import form_of
 from appgov_lib.actions.planner import TOGETHER, Action, actions_for
+from appgov_lib.report.app import other_requests
 
 SP, APP, REG = (f"{n}1111111-1111-1111-1111-111111111111" for n in "abc")
 PERSON, KEY, ROLE = (f"{n}1111111-1111-1111-1111-111111111111" for n in "def")
@@ -188,6 +189,13 @@ def test_grants_of_users_are_one_action_up_to_a_readable_size(many: int, actions
     assert len(found) == actions
     assert sum(len(json.loads(action.requests or "")) for action in found) == many
     assert len({action.action_id for action in found}) == actions
+
+
+def test_the_page_of_an_app_shows_every_request():
+    mail = {"permission": "Mail.Read", "permission_type": "delegated", "resource_id": ROLE, "usage": "used"}
+    (action,) = made(users(3), finding("remove_user_grants", permissions=[mail]))
+    assert [each["path"][-5:] for each in other_requests(vars(action))] == ["g0001", "g0002"]
+    assert other_requests({}) == other_requests({"requests": "["}) == other_requests({"requests": "[1, 2]"}) == []
 
 
 def test_an_action_keeps_its_id_when_another_user_consents():

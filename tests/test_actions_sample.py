@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 from changing import clock, rows, state
 
+from appgov_lib.__main__ import main
 from appgov_lib.action_files import write_action_files
 from appgov_lib.actions import apply as work
 from appgov_lib.actions.automatic import automatic, load_settings
@@ -72,6 +75,32 @@ def test_the_whole_plan_there_and_back(tenant: SampleTenant, here: Settings):
     # what is not as before is the secrets alone
     secrets = sum(step["outcome"] == "cannot be undone" for step in back.steps)
     assert sum(gone.values()) == gone["applications"] + gone["servicePrincipals"] <= secrets
+
+
+def said(here: Settings, *words: str) -> tuple[int, str]:
+    """(exit code, standard output) of one `appgov actions` command."""
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as text:
+        patch.setenv("APPGOV_HOME", str(here.home))
+        patch.setenv("APPGOV_GRAPH_ENDPOINT", here.endpoint)
+        with pytest.raises(SystemExit) as end:
+            main(["actions", *words])
+    return int(end.value.code or 0), text.getvalue()
+
+
+def test_from_the_plan_to_an_approved_file_and_back(tenant: SampleTenant, here: Settings, tmp_path: Path):
+    before, file = state(tenant), str(tmp_path / "plan.json")
+    code, text = said(here, "save", file, "--safe", "--json")
+    saved = json.loads(text)
+    assert (code, len(saved["actions"]) > 3) == (0, True)
+    assert said(here, "apply", "--ids", ",".join(saved["actions"][:2]))[1].count("\nready") == 1
+    assert said(here, "apply", "--plan", file, "--sha256", "0" * 64, "--confirm")[0] == 2
+    code, text = said(here, "apply", "--plan", file, "--sha256", saved["sha256"], "--confirm", "--json", "--quiet")
+    assert (code, {step["outcome"] for step in json.loads(text)["steps"]}) == (0, {"done"})
+    assert said(here, "undo", json.loads(text)["run"], "--confirm", "--quiet")[0] == 0
+    assert state(tenant) == before
+    assert said(here, "apply", "--ids", "nothing")[0] == 2
+    assert said(here, "outcomes")[1].count("open") >= len(saved["actions"])
+    assert said(here, "outcomes", "--weekly", "--json") == (0, "[]\n")
 
 
 @pytest.mark.skipif(not shutil.which("sh"), reason="needs a POSIX shell")
