@@ -5,7 +5,6 @@ Heavy imports are inside the verbs, so that `appgov --help` answers at once.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,13 +15,13 @@ from typing import TYPE_CHECKING
 import click
 
 from appgov_lib import __version__
-from appgov_lib.errors import BusyError, ConfigError, ExitCode, WarehouseMissing
+from appgov_lib.actions_cli import actions_group
+from appgov_lib.errors import BusyError, ExitCode, WarehouseMissing
 from appgov_lib.options import asks_graph, cloud_option, common
 from appgov_lib.output import (
     coverage_code,
     doctor_done,
     extract_done,
-    print_frame,
     print_import,
     print_json,
     prune_done,
@@ -208,6 +207,7 @@ def report(
 @click.option("--fail-on", type=click.Choice(SEVERITIES), help="Exit with 1 when a finding is at least this severe.")
 def weekly(settings: Settings, as_json: bool, quiet: bool, fail_on: str | None) -> int:
     """Extract, build and report for the last complete week (Monday to Sunday, UTC); safe to run twice."""
+    from appgov_lib.actions.automatic import automatic, load_settings
     from appgov_lib.as_of import last_week
     from appgov_lib.extract.run import extract as run_extract
     from appgov_lib.report import build_report
@@ -215,14 +215,16 @@ def weekly(settings: Settings, as_json: bool, quiet: bool, fail_on: str | None) 
     from appgov_lib.store.build import build as run_build
 
     retention.configured_days()  # a setting that is wrong is told before hours of reading
+    load_settings(settings)
     now = _now()
     as_of = last_week(now.date())
     with _hold(settings), _bars(quiet) as bars:
         snapshot = run_extract(settings, now=now, progress=bars.rows)
         run_build(settings, as_of, progress=bars.step)
+        acted = automatic(settings, clock=_now, tell=bars.step)
         result = build_report(settings, as_of, now=now, progress=bars.step)
         retention.prune_as_set(settings, now)
-    code = report_done(result, as_json) or coverage_code(snapshot)
+    code = report_done(result, as_json) or coverage_code(snapshot) or (0 if acted.whole else ExitCode.PARTIAL)
     if fail_on and code == ExitCode.DONE and _findings_at(settings, fail_on):
         return ExitCode.FINDINGS
     return code
@@ -240,41 +242,6 @@ def prune(settings: Settings, as_json: bool, quiet: bool, keep_days: int | None,
         days = retention.configured_days() if keep_days is None else keep_days
         result = retention.prune(settings, days, _now(), dry_run) if days is not None else None
     return prune_done(result, dry_run, as_json)
-
-
-@cli.group()
-def actions() -> None:
-    """The action plan: recommended changes, none of which this command carries out."""
-
-
-@actions.command(name="list")
-@common
-def actions_list(settings: Settings, as_json: bool, quiet: bool) -> int:
-    """The action plan in order of priority."""
-    with _warehouse(settings) as con:
-        frame = con.sql(
-            "SELECT priority, action_id, display_name, title, disposition, permission_needed "
-            "FROM remediation_actions ORDER BY priority"
-        ).df()
-    return print_frame(frame, as_json)
-
-
-@actions.command(name="show")
-@common
-@click.argument("action_id")
-def actions_show(settings: Settings, as_json: bool, quiet: bool, action_id: str) -> int:
-    """One action in full: request, undo, why, how to verify."""
-    with _warehouse(settings) as con:
-        frame = con.execute("SELECT * FROM remediation_actions WHERE action_id = ?", [action_id]).df()
-    if frame.empty:
-        raise ConfigError(f"There is no action {action_id!r} in the plan; `appgov actions list` shows the ids.")
-    record = json.loads(frame.to_json(orient="records", date_format="iso"))[0]
-    if as_json:
-        print_json(record)
-    else:
-        for key, value in record.items():
-            click.echo(f"{key + ':':<20} {clean(value)}")
-    return ExitCode.DONE
 
 
 @cli.command()
@@ -326,6 +293,9 @@ def _hold(settings: Settings) -> Iterator[None]:
         raise BusyError(
             f"Another appgov run holds tenant {settings.tenant} in {settings.home}; wait for it to end."
         ) from None
+
+
+cli.add_command(actions_group(common, _hold, _now))
 
 
 def _findings_at(settings: Settings, severity: str) -> int:

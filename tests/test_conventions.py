@@ -52,11 +52,12 @@ ROOMS = [
     ["notebook"],
     ["runner"],
     ["exports"],
+    ["action_files"],
     ["report"],
     ["sample"],
     ["demo"],
     ["options", "output", "session"],
-    ["permissions_file", "policies_cli"],
+    ["actions_cli", "permissions_file", "policies_cli"],
     ["cli"],
     ["__main__"],
 ]
