@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from appgov_lib import __version__
-from appgov_lib.errors import BusyError, ConfigError, ExitCode, WarehouseMissing
+from appgov_lib.errors import ConfigError, ExitCode, WarehouseMissing
+from appgov_lib.lock import hold as _hold
 from appgov_lib.options import asks_graph, cloud_option, common
 from appgov_lib.output import (
     coverage_code,
@@ -33,11 +32,8 @@ from appgov_lib.policies_cli import policies_group
 from appgov_lib.session import bars as _bars
 from appgov_lib.session import warehouse as _warehouse
 from appgov_lib.session import warehouse_as_of as _warehouse_as_of
-from appgov_lib.settings import Settings, private_dir
+from appgov_lib.settings import Settings
 from appgov_lib.terminal import clean
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 
@@ -294,21 +290,6 @@ def _as_of(settings: Settings, text: str | None) -> date:
     from appgov_lib.extract.snapshot import read_snapshots
 
     return parse_date(text, "--as-of") if text else default_as_of(read_snapshots(settings.raw_dir))
-
-
-@contextmanager
-def _hold(settings: Settings) -> Iterator[None]:
-    """Hold the tenant for one run; `BusyError` when another process has it."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(private_dir(settings.data_dir) / ".run.lock", timeout=0, mode=0o600)
-    try:
-        with lock:
-            yield
-    except Timeout:
-        raise BusyError(
-            f"Another appgov run holds tenant {settings.tenant} in {settings.home}; wait for it to end."
-        ) from None
 
 
 def _findings_at(settings: Settings, severity: str) -> int:

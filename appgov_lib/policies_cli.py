@@ -155,7 +155,7 @@ def _writing(policies: click.Group, common: Decorator, today: Callable[[], date]
         with warehouse(settings) as con:
             made = approve(con, settings, app, approver=approver, reason=reason, today=today())
         counts = {key: len(values) for key, values in made.parts.items()}
-        path = settings.home / "policies" / FILE
+        path = settings.policies_dir / FILE
         if as_json:
             print_json({"app_id": made.app, "name": made.name, "approved_on": made.approved_on, **counts, "file": path})
         else:

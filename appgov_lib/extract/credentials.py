@@ -106,7 +106,7 @@ def credential_for(settings: Settings, env: Mapping[str, str] | None = None) -> 
     set for any other endpoint, a variable that the chosen way needs and is not set, a file that cannot be used, or
     an authority of another cloud; `SignInError` when a loopback server's token is missing.
     """
-    env = os.environ if env is None else env
+    env = settings.profile.credential.environment(env)
     token = env.get("APPGOV_ACCESS_TOKEN", "")
     if token and not is_loopback(settings.endpoint):
         raise ConfigError(
