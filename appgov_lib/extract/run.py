@@ -68,9 +68,9 @@ def extract(
     `now` is a naive UTC time, the end of every log window. Logs start at `since`, else a day before the end of the
     last run, else 30 days back (sums at a midnight); lists of which Graph tells the changes are read as changes. `full`
     ignores earlier runs for both. `limits` replaces throttling budgets. After `seconds`, sources that have not ended
-    are closed with what they have, so that one that hangs does not keep the others from the report. Raises `ConfigError` for an unknown source and
-    `SignInError` without a valid credential; a source that fails for any other reason ends with its status in the
-    snapshot, and the others go on.
+    are closed with what they have, so that one that hangs does not keep the others from the report. Raises
+    `ConfigError` for an unknown source and `SignInError` without a valid credential; a source that fails for any other
+    reason ends with its status in the snapshot, and the others go on.
     """
     sources = choose_sources(names, also)
     credential = credential or credential_for(settings)
@@ -134,12 +134,12 @@ class _Run:
             rows = sum(file.rows for file in self._files(source))
             reason = f"the time for reading, {round((seconds or 0) / 60)} minutes, ran out"
             window = self._windows.get(source.name)
-            span = [iso(window.start), iso(window.end)] if window else [None, None]
             state = SourceState(
                 "partial" if rows else "failed",
                 reason,
                 rows,
-                *span,
+                from_at=iso(window.start) if window else None,
+                to_at=iso(window.end) if window else None,
                 requests=self._walker.client.requests[source.name],
                 declared_rows=self._walker.declared.get(source.name),
             )
