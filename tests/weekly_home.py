@@ -18,7 +18,8 @@ from appgov_lib.sample import SampleTenant
 
 CLOCKED = Path(__file__).with_name("clocked.py")
 MONDAY = "2026-11-16T05:17:00"
-SUITE = 'workers = 1\ntimeout_seconds = {seconds}\n[[notebook]]\nname = "01_one"\ntitle = "One"\nquestion = "Is it there?"\n'
+ONE = '[[notebook]]\nname = "01_one"\ntitle = "One"\nquestion = "Is it there?"\n'
+SUITE = "workers = 1\ntimeout_seconds = {seconds}\n" + ONE
 
 
 def notebook(*code: str) -> dict[str, Any]:

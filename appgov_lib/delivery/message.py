@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from appgov_lib import formats
+from appgov_lib.terminal import clean
 
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 LISTED = 10
@@ -24,6 +25,11 @@ class Line:
     state: str
     title: str
     app: str
+
+    def __post_init__(self) -> None:
+        """Make one printable line of each."""
+        for name in ("severity", "state", "title", "app"):
+            object.__setattr__(self, name, clean(getattr(self, name), 120))
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,11 @@ class Message:
     """The report."""
     digest: str = ""
     """The same for two runs with the same open findings, gaps and outcome."""
+
+    def __post_init__(self) -> None:
+        """Make one printable line of whatever services and names brought in."""
+        object.__setattr__(self, "sentence", clean(self.sentence, 1_000))
+        object.__setattr__(self, "gaps", tuple(clean(gap, 200) for gap in self.gaps))
 
     @property
     def title(self) -> str:

@@ -88,11 +88,11 @@ def run_stage(
     listener.join(timeout=GRACE)
     took = round(time.monotonic() - began, 1)
     if not in_time:
-        minutes = f"{seconds / 60:g} minutes (budget_minutes.{name})"
+        limit = f"{seconds / 60:g} minutes" if seconds >= 60 else f"{seconds:g} seconds"
         return StageEnd(
             name,
             took,
-            error=f"The stage {name} took longer than {minutes} and was ended; {EARLIER}.",
+            error=f"The stage {name} took longer than {limit} (budget_minutes.{name}) and was ended; {EARLIER}.",
             code=ExitCode.INTERNAL,
             kind="TimedOut",
         )
