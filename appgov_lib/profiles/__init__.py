@@ -206,7 +206,7 @@ class _Reader:
         return Profile(
             endpoint=own.get("endpoint", "").rstrip("/"),
             cloud=values.get("cloud", ""),
-            sign_in=values.get("sign_in", "") or credential.way,
+            sign_in=own.get("sign_in", "") or credential.way or values.get("sign_in", ""),
             credential=credential,
             retention_days=values.get("retention_days"),
             report_retention_days=values.get("report_retention_days"),

@@ -31,7 +31,8 @@ def lines_of(text: str) -> dict[Path, int]:
             if header[1] == "[[":
                 entries[table] += 1
                 table = (*table, entries[table] - 1)
-            found.setdefault(table, number)
+            for length in range(1, len(table) + 1):
+                found.setdefault(table[:length], number)
         elif key:
             start = number
             while not _whole("\n".join(lines[start - 1 : number])) and number < len(lines):
