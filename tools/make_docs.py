@@ -312,8 +312,8 @@ def settings() -> str:
     return page(
         "Settings",
         "`appgov.toml` in `APPGOV_HOME`, or the file that `APPGOV_CONFIG` names. A mistake is told with its line "
-        "before anything is read. Secrets do not stand in it: keys that end in `_env` name environment variables. An example "
-        "with everything: [deploy/appgov.toml](../../deploy/appgov.toml).",
+        "before anything is read. Secrets do not stand in it: keys that end in `_env` name environment variables. An "
+        "example with everything: [deploy/appgov.toml](../../deploy/appgov.toml).",
         "What is said of one tenant wins over what is said of all: an option of the command, then `[tenant.NAME]`, "
         "then the environment (`APPGOV_GRAPH_ENDPOINT`, `APPGOV_SIGN_IN`, `APPGOV_RETENTION_DAYS`, `AZURE_...`), then "
         "`[defaults]`, then the default below. Without `--tenant` and `APPGOV_TENANT` the only tenant in the file is "
