@@ -61,7 +61,8 @@ def _looking(policies: click.Group, common: Decorator) -> None:
         twice = [name for name, values in given.items() if len(values) > 1]
         if twice:
             raise ConfigError(f"--set gives {twice[0]} twice; to compare values use `appgov policies backtest`.")
-        values = {name: found[0] for name, found in given.items()}
+        own = settings.profile.thresholds.get(policy_id, {})
+        values = {**own, **{name: found[0] for name, found in given.items()}}
         extra = user_folder(settings)
         day = warehouse_as_of(settings, as_of)
         with warehouse(settings) as con:

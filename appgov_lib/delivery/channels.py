@@ -42,7 +42,9 @@ def smtp(settings: Settings, channel: Channel, message: Message, env: Mapping[st
     mail.add_alternative(forms.as_html(message, channel.link), subtype="html")
     page = message.page if channel.attach else None
     if page:
-        mail.add_attachment(page.read_bytes(), maintype="text", subtype="html", filename=_name(message, "html"))
+        name = _name(message, "html")
+        charset = {"charset": "utf-8"}
+        mail.add_attachment(page.read_bytes(), maintype="text", subtype="html", filename=name, params=charset)
     try:
         with _server(channel) as server:
             if channel.user:

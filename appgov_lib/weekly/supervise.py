@@ -86,6 +86,8 @@ def run_stage(
     finally:
         _end(process)
     listener.join(timeout=GRACE)
+    assert process.stdout is not None
+    process.stdout.close()
     took = round(time.monotonic() - began, 1)
     if not in_time:
         limit = f"{seconds / 60:g} minutes" if seconds >= 60 else f"{seconds:g} seconds"
@@ -137,7 +139,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     if hasattr(os, "killpg"):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-    for stream in (process.stdin,):
-        if stream is not None:
-            with contextlib.suppress(BrokenPipeError):
-                stream.close()
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
