@@ -7,14 +7,13 @@ Secrets are not settings: azure-identity reads its own variables, and the token 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from appgov_lib.errors import ConfigError
-from appgov_lib.profiles import Profile, Profiles, load_profiles
+from appgov_lib.profiles import NAME_RULE, TENANT_NAME, Profile, Profiles, load_profiles
 
 GLOBAL_ENDPOINT = "https://graph.microsoft.com"
 ENDPOINTS = {
@@ -27,7 +26,6 @@ ENDPOINTS = {
 SIGN_INS = ("default", "secret", "certificate", "managed-identity", "federation", "device-code")
 """Ways to sign in, as `--sign-in` and APPGOV_SIGN_IN name them; `extract.credentials` says what each needs."""
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
-_TENANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 def is_loopback(endpoint: str) -> bool:
@@ -85,10 +83,8 @@ class Settings:
         profiles = load_profiles(folder, env)
         only = next(iter(profiles.tenants)) if len(profiles.tenants) == 1 else "sample"
         name = tenant or env.get("APPGOV_TENANT") or only
-        if not _TENANT_NAME.fullmatch(name):
-            raise ConfigError(
-                f"The tenant name {name!r} cannot be used as a folder name; use letters, digits, '.', '_' and '-'."
-            )
+        if not TENANT_NAME.fullmatch(name):
+            raise ConfigError(f"The tenant name {name!r} cannot be used as a folder name; {NAME_RULE}.")
         _listed(name, profiles, folder)
         profile = profiles.of(name)
         own = profile if {"cloud", "endpoint"} & profile.said else Profile()

@@ -188,6 +188,19 @@ def test_the_only_thing_extraction_posts_is_the_hunting_query():
     assert {s["path"] for s in sources if s["method"] == "hunting"} == {"/security/runHuntingQuery"}
 
 
+def test_sending_is_for_deliveries_alone():
+    """Reading is all the rest does: what sends mail or posts elsewhere is called from one module, and named in one."""
+    senders = {
+        name
+        for name in package()
+        for called, _ in calls(name)
+        if called.rsplit(".", 1)[-1] in {"send_mail", "post_outside", "SMTP", "SMTP_SSL"}
+    }
+    assert senders == {"appgov_lib/delivery/channels.py"}
+    named = {name for name in package() if "/sendMail" in text(name) and room(name) != "sample"}
+    assert named == {"appgov_lib/extract/graph.py"}
+
+
 def test_only_the_store_writes_duckdb_files():
     def writes(call: ast.Call) -> bool:
         """Whether this connect may write a file: neither read-only nor in memory."""

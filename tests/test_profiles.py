@@ -37,6 +37,7 @@ MAIL = '[[tenant.contoso.deliver]]\nkind = "smtp"\nhost = "127.0.0.1"\nto = ["a@
         ("[tenant.contoso]\nclient_secret_env = 'abc~def-1234'\n", 2, "not the name of an environment variable"),
         ("[tenant.contoso]\nendpoint = 'http://graph.example'\n", 2, "not an https address"),
         ("[tenant.contoso]\ncloud = 'china'\nendpoint = 'https://x'\n", 3, "give cloud or endpoint, not both"),
+        ("[tenant.a]\n[tenant.'../b']\n", 2, "cannot be used as a folder name"),
         ("[defaults]\ntenant_id = 'x'\n", 2, "no key 'tenant_id' here"),
         ("[tenant.contoso.budget_minutes]\nextract = 0\n", 2, "write minutes, at least 1"),
         ("[tenant.contoso.thresholds.p]\ndays = 'x'\n", 2, "days is 'x'; write a number"),
@@ -136,6 +137,17 @@ def test_each_tenant_signs_in_as_itself(tmp_path: Path) -> None:
     assert settings.sign_in == "secret"
     with pytest.raises(ConfigError, match=r"The variable CONTOSO, which appgov\.toml names, is not set"):
         credential_for(settings, {})
+
+
+def test_kernels_get_no_secret_of_any_tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from appgov_lib.runner.run import kernel_environment
+
+    hook = "[[tenant.other.deliver]]\nkind = 'teams'\nurl_env = 'HOOK'\n"
+    read(tmp_path, MAIL + 'user = "u"\npassword_env = "MAIL"\n[tenant.other]\nclient_secret_env = "OTHER"\n' + hook)
+    for name in ("MAIL", "OTHER", "HOOK", "AZURE_CLIENT_SECRET", "KEPT"):
+        monkeypatch.setenv(name, "value")
+    found = kernel_environment(Settings.load("contoso", tmp_path))
+    assert {"MAIL", "OTHER", "HOOK", "AZURE_CLIENT_SECRET", "KEPT"} & found.keys() == {"KEPT"}
 
 
 def test_folders_are_seen_from_the_file(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from appgov_lib.settings import Settings
 from appgov_lib.weekly import log as logs
 from appgov_lib.weekly.outcome import Outcome, gravest
 from appgov_lib.weekly.record import Record, health, read_record
-from appgov_lib.weekly.space import check_space
+from appgov_lib.weekly.space import check_space, remove_old_reports
 
 timeout = pytest.mark.timeout(400)  # on a busy machine; alone none takes a minute
 NOW = datetime(2026, 11, 16, 5, 17)
@@ -88,6 +88,11 @@ def test_all_tenants_with_deliveries_and_a_page_over_them(
             ("contoso", False),
             ("fabrikam", True),
         ]
+        code, line, _ = home.run("weekly", "--tenant", "contoso", "--fail-on", "high", "--json", "--quiet")
+        assert (code, line["sentence"]) == (
+            1,
+            "Done: the report for the week to 2026-11-15 is written; open findings of the severity asked for: 8.",
+        )
         _, line, _ = home.run(*all_of_them)
         assert set(line["tenants"][0]["delivered"].values()) == {"already delivered"}
         assert set(line["tenants"][1]["delivered"].values()) == {"already delivered"}
@@ -214,6 +219,16 @@ def test_room_is_asked_for_before(settings: Settings) -> None:
     assert free > 0
     with pytest.raises(DiskFull, match="A run needs about"):
         check_space(replace(settings, profile=replace(Profile(), min_free_mb=10**9)))
+
+
+def test_old_reports_go_and_the_newest_stays(settings: Settings) -> None:
+    for day in ("2026-01-04", "2026-10-04", "2026-10-11"):
+        (settings.reports_dir / day).mkdir(parents=True)
+    assert remove_old_reports(settings, NOW) == []
+    kept = replace(settings, profile=Profile(report_retention_days=40))
+    assert remove_old_reports(kept, NOW) == ["2026-01-04", "2026-10-04"]
+    assert remove_old_reports(replace(kept, profile=Profile(report_retention_days=14)), NOW) == []
+    assert [path.name for path in settings.reports_dir.iterdir()] == ["2026-10-11"]
 
 
 # Damaged snapshots

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,9 +20,11 @@ from appgov_lib.errors import ConfigError
 from appgov_lib.profiles.places import line_of, lines_of
 from appgov_lib.profiles.schema import CHANNEL, NEEDED, OF_ALL, STAGES, TAKES, TENANT, Key
 
-__all__ = ["FILE", "Channel", "Credential", "Profile", "Profiles", "load_profiles"]
+__all__ = ["FILE", "Channel", "Credential", "Profile", "Profiles", "load_profiles", "secret_names"]
 
 FILE = "appgov.toml"
+TENANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+NAME_RULE = "use letters, digits, '.', '_' and '-'"
 BUDGET_MINUTES: Mapping[str, int] = MappingProxyType({"extract": 360, "build": 120, "report": 120})
 _AZURE = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH",
           "AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_FEDERATED_TOKEN_FILE", "APPGOV_ACCESS_TOKEN")  # fmt: skip
@@ -135,6 +138,20 @@ class Profiles:
         """The profile of a tenant: its own, else what holds for all."""
         return self.tenants.get(tenant, self.defaults)
 
+    @property
+    def secret_names(self) -> frozenset[str]:
+        """Variables that any profile names as holding a secret."""
+        return frozenset().union(*(secret_names(one) for one in (*self.tenants.values(), self.defaults)))
+
+
+def secret_names(profile: Profile) -> frozenset[str]:
+    """Variables that a profile names as holding a secret."""
+    credentials = [profile.credential, *(channel.credential for channel in profile.channels)]
+    found = {name for channel in profile.channels for name in (channel.password_env, channel.url_env)}
+    for item in credentials:
+        found |= {item.client_secret_env, item.certificate_password_env, item.access_token_env}
+    return frozenset(found - {""})
+
 
 def secret(name: str, env: Mapping[str, str]) -> str:
     """The value of the variable `name`, nothing where no name is given; raises `ConfigError` when it is not set."""
@@ -177,6 +194,8 @@ class _Reader:
         tenants = self._table(document, "tenant", ())
         found = {}
         for name in tenants:
+            if not TENANT_NAME.fullmatch(name):
+                self._stop(("tenant", name), f"the tenant name {name!r} cannot be used as a folder name; {NAME_RULE}")
             own = self._table(tenants, name, ("tenant",))
             found[name] = self._profile({**general, **own}, own, ("tenant", name))
         return Profiles(self.path, found, self._profile(general, {}, ("defaults",)))

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from appgov_lib.profiles import secret_names
 from appgov_lib.settings import Settings, private_dir
 
 LARGEST = 1_000_000
@@ -64,11 +65,7 @@ def secrets_in(env: Mapping[str, str]) -> set[str]:
 
 def secrets_named(settings: Settings) -> set[str]:
     """Values of the variables that the tenant's profile names for secrets, whatever they are called."""
-    profile = settings.profile
-    credentials = [profile.credential, *(channel.credential for channel in profile.channels)]
-    names = [channel.password_env for channel in profile.channels] + [channel.url_env for channel in profile.channels]
-    for item in credentials:
-        names += [item.client_secret_env, item.certificate_password_env, item.access_token_env]
+    names = secret_names(settings.profile)
     return {os.environ[name] for name in names if len(os.environ.get(name, "")) >= 6}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -18,7 +17,7 @@ from appgov_lib.weekly import inputs
 from appgov_lib.weekly.log import RunLog
 from appgov_lib.weekly.outcome import STOPPED, Outcome
 from appgov_lib.weekly.record import Record, read_record
-from appgov_lib.weekly.space import check_space
+from appgov_lib.weekly.space import check_space, remove_old_reports
 from appgov_lib.weekly.supervise import StageEnd, run_stage
 
 SKEW = timedelta(hours=1)
@@ -299,14 +298,8 @@ class _Run:
             end = self._stage("prune")
             if end.error:
                 self.out.notes.append(f"old raw rows were not pruned: {end.error.rstrip('.')}")
-        days = self.settings.profile.report_retention_days
-        if days is not None:
-            oldest = (self.now - timedelta(days=days)).date().isoformat()
-            folders = sorted(p for p in self.settings.reports_dir.glob("????-??-??") if p.is_dir())
-            for folder in folders[:-1]:
-                if folder.name < oldest:
-                    shutil.rmtree(folder, ignore_errors=True)
-                    self.log("report removed", as_of=folder.name)
+        for name in remove_old_reports(self.settings, self.now):
+            self.log("report removed", as_of=name)
 
     # ---- stages ----------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
-"""Is there room for a run? Asked before hours of reading, not after."""
+"""Room on the disk: is there enough for a run, asked before hours of reading; and old reports make place."""
 
 from __future__ import annotations
 
 import shutil
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from appgov_lib.errors import DiskFull
@@ -33,3 +34,16 @@ def _newest(folder: Path, prefix: str) -> int:
     """Bytes in the folder with the last name that begins so."""
     found = sorted(p for p in folder.glob(f"{prefix}*") if p.is_dir()) if folder.is_dir() else []
     return sum(path.stat().st_size for path in found[-1].rglob("*") if path.is_file()) if found else 0
+
+
+def remove_old_reports(settings: Settings, now: datetime) -> list[str]:
+    """Remove reports older than `report_retention_days`, never the newest; returns their as-of dates."""
+    days = settings.profile.report_retention_days
+    if days is None:
+        return []
+    oldest = (now - timedelta(days=days)).date().isoformat()
+    folders = sorted(path for path in settings.reports_dir.glob("????-??-??") if path.is_dir())
+    old = [folder for folder in folders[:-1] if folder.name < oldest]
+    for folder in old:
+        shutil.rmtree(folder, ignore_errors=True)
+    return [folder.name for folder in old]

@@ -59,7 +59,10 @@ def run_all(settings: Settings, clock: Callable[[], datetime], wishes: Wishes) -
             found.append(one)
             if one.exit_code == STOPPED:
                 break
-    write_overview(settings, list(profiles.tenants), found, clock())
+    try:
+        write_overview(settings, list(profiles.tenants), found, clock())
+    except OSError as error:
+        bars.step(f"The page over all tenants was not written ({type(error).__name__}).")
     return found
 
 
@@ -68,7 +71,10 @@ def write_overview(settings: Settings, names: Sequence[str], outcomes: Sequence[
     ended = {one.tenant: one for one in outcomes}
     rows, warnings, told = [], [], []
     for name in names:
-        one = Settings.load(tenant=name, home=settings.home)
+        try:
+            one = Settings.load(tenant=name, home=settings.home)
+        except UserError:  # its outcome says why
+            one = Settings(settings.home, name)
         state = health(one, now)
         warnings += [f"{name}: {sentence}" for sentence in state.warnings]
         run = _last_report(one)
