@@ -231,6 +231,7 @@ def test_a_damaged_record_only_costs_work(content: str, tmp_path: Path) -> None:
 def test_a_token_that_ran_out_a_source_refused_and_a_missed_week(home: Home, tenant: SampleTenant) -> None:
     later = "2026-11-30T05:17:00"  # the run of the 23rd never came
     said = home.start("doctor", "--tenant", "contoso", "--source", "organization", now=later).communicate(timeout=60)[1]
+    assert "Last good weekly run: for the week to 2026-11-15, ended 2026-11-16T05:" in said
     assert "Warning: The weekly run is late by 1 week: the last good one was for the week to 2026-11-15" in said
 
     tenant.control("faults", {"expire_token_after": 1})
@@ -246,6 +247,7 @@ def test_a_token_that_ran_out_a_source_refused_and_a_missed_week(home: Home, ten
     assert line["sentence"].startswith("Done in part: the report for the week to 2026-11-29 is written, but 1 source")
     assert line["unread"] == {"directory_audits": "not_permitted"}
     assert line["caught_up"] == ["2026-11-22"]
+    assert line["sentence"].endswith(" Missed weeks made up for: 2026-11-22.")
     reports = home.path / "reports/contoso"
     assert {p.name for p in reports.glob("2026-*")} == {"2026-11-15", "2026-11-22", "2026-11-29"}
     assert (reports / "latest").resolve().name == "2026-11-29"

@@ -82,6 +82,8 @@ class Outcome:
         else:
             self.exit_code = int(ExitCode.DONE)
             self.sentence = f"Done: {week} is written."
+        if self.caught_up:
+            self.sentence += f" Missed weeks made up for: {', '.join(self.caught_up)}."
 
     def stop(self, code: int, sentence: str) -> None:
         """Set code and sentence of a run that ended before its report."""
