@@ -237,7 +237,8 @@ class _Run:
             self.out.failed = list(week["report"]["failed"])
             self.out.counts = json.loads((self.out.report / "run.json").read_bytes())["counts"]
         good = {"as_of": as_of.isoformat(), "finished_at": self.clock().isoformat(), "run_id": self.out.run_id}
-        if good["as_of"] > self.record.last_good.get("as_of", ""):
+        read = {"complete", "partial"} & set(self.out.sources.values())
+        if read and good["as_of"] > self.record.last_good.get("as_of", ""):
             self.record.last_good = good
         self._save()
 
