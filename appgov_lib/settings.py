@@ -91,7 +91,7 @@ class Settings:
         graph = check_endpoint(
             endpoint or _address(own) or env.get("APPGOV_GRAPH_ENDPOINT") or _address(profile) or GLOBAL_ENDPOINT
         )
-        theirs = profile.sign_in if "sign_in" in profile.said or profile.credential.given else ""
+        theirs = profile.sign_in if "sign_in" in profile.said or profile.credential.way else ""
         way = sign_in or theirs or env.get("APPGOV_SIGN_IN") or profile.sign_in or "default"
         if way not in SIGN_INS:
             raise ConfigError(f"The sign-in {way!r} is not known; --sign-in and APPGOV_SIGN_IN take {_or(SIGN_INS)}.")

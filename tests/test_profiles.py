@@ -139,6 +139,21 @@ def test_each_tenant_signs_in_as_itself(tmp_path: Path) -> None:
         credential_for(settings, {})
 
 
+def test_one_app_may_read_several_tenants(tmp_path: Path) -> None:
+    """Ids in the file go with the proof of the environment, and never with the environment's own ids."""
+    general = "[defaults]\nclient_id = 'c'\n[tenant.a]\ntenant_id = 'a.example'\n[tenant.b]\ntenant_id = 'b.example'\n"
+    read(tmp_path, general)
+    env = {"AZURE_TENANT_ID": "other", "AZURE_CLIENT_ID": "other", "AZURE_CLIENT_SECRET": "s"}
+    one = Settings.load("b", tmp_path, env)
+    told = one.profile.credential.environment(env)
+    assert [told[name] for name in env] == ["b.example", "c", "s"]
+    assert credential_for(one, env).way == "secret"
+    with pytest.raises(ConfigError, match=r"appgov\.toml, line 5: ids are given and nothing that proves them"):
+        credential_for(one, {})
+    assert credential_for(Settings.load("b", tmp_path, {}, sign_in="managed-identity"), {}).way == "managed-identity"
+    assert Settings.load("b", tmp_path, {"APPGOV_SIGN_IN": "federation"}).sign_in == "federation"
+
+
 def test_kernels_get_no_secret_of_any_tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from appgov_lib.runner.run import kernel_environment
 

@@ -319,8 +319,7 @@ def settings() -> str:
         "`[defaults]`, then the default below. Without `--tenant` and `APPGOV_TENANT` the only tenant in the file is "
         "meant.",
         "## [tenant.NAME], and [defaults] for all",
-        f"`[defaults]` takes all but {code(sorted(own & {'tenant_id', 'client_id', 'endpoint'}))}, which are of one "
-        "tenant.",
+        f"`[defaults]` takes all but {code(sorted(own & {'tenant_id', 'endpoint'}))}, which are of one tenant.",
         table(("key", "form", "meaning", "default"), rows(TENANT)),
         "## [[tenant.NAME.deliver]]",
         f"Every kind takes {code(OF_ALL)}.",

@@ -26,9 +26,14 @@ FILE = "appgov.toml"
 TENANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 NAME_RULE = "use letters, digits, '.', '_' and '-'"
 BUDGET_MINUTES: Mapping[str, int] = MappingProxyType({"extract": 360, "build": 120, "report": 120})
-_AZURE = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH",
-          "AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_FEDERATED_TOKEN_FILE", "APPGOV_ACCESS_TOKEN")  # fmt: skip
-_DEFAULTS_TAKE = tuple(key for key in TENANT if key.name not in ("tenant_id", "client_id", "endpoint"))
+_PROOFS = (
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "APPGOV_ACCESS_TOKEN",
+)
+_DEFAULTS_TAKE = tuple(key for key in TENANT if key.name not in ("tenant_id", "endpoint"))
 _NO_THRESHOLDS: Mapping[str, Mapping[str, float]] = MappingProxyType({})
 
 
@@ -59,9 +64,11 @@ class Credential:
         return "federation" if self.federated_token_file else ""
 
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The environment with this credential in azure-identity's own variables, and no other tenant's.
+        """The environment with this credential in azure-identity's own variables.
 
-        Raises `ConfigError` for a variable that is named and not set.
+        A proof that is named here (secret, certificate, token) takes the place of all in the environment; ids alone go
+        with the proof that the environment holds, as for one app in several tenants. Raises `ConfigError` for a variable
+        that is named and not set.
         """
         base = os.environ if base is None else base
         if not self.given:
@@ -75,7 +82,8 @@ class Credential:
             "AZURE_FEDERATED_TOKEN_FILE": self.federated_token_file,
             "APPGOV_ACCESS_TOKEN": secret(self.access_token_env, base),
         }
-        kept = {name: value for name, value in base.items() if name not in _AZURE}
+        proven = self.way or self.access_token_env
+        kept = {name: value for name, value in base.items() if not (proven and name in _PROOFS)}
         return kept | {name: value for name, value in own.items() if value}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 
 from appgov_lib.delivery.channels import WAYS, NotDelivered
 from appgov_lib.delivery.message import Message, message_of
@@ -24,13 +25,20 @@ def deliver(settings: Settings, out: Outcome, record: Record, log: RunLog) -> No
         return
     gaps = [f"{name}: {status.replace('_', ' ')}" for name, status in out.unread.items()]
     folder = None if out.error else out.report
-    message = message_of(settings.tenant, out.as_of, out.exit_code, out.sentence, folder, gaps)
+    try:
+        message = message_of(settings.tenant, out.as_of, out.exit_code, out.sentence, folder, gaps)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        out.delivered = {channel.name: f"failed: {type(error).__name__} in the report's files" for channel in channels}
+        log("delivery failed", why=type(error).__name__)
+        return
     for channel in channels:
         told = record.delivered.setdefault(channel.name, {})
         how = why_not(channel, message, told) or _try(settings, channel, message, log)
         if how == "delivered":
             key = "failure" if message.failed else "report"
             told[key] = {"as_of": message.as_of, "digest": message.digest}
+            with suppress(OSError):
+                record.save()  # now, so that a run that is killed here does not send it again
         out.delivered[channel.name] = how
         log("delivery", channel=channel.name, kind=channel.kind, how=how)
 

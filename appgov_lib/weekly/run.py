@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -22,6 +23,7 @@ from appgov_lib.weekly.supervise import StageEnd, run_stage
 
 SKEW = timedelta(hours=1)
 """How far a clock may be set back without a word."""
+_SNAPSHOT = re.compile(r"extract-(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 Deliver = Callable[[Settings, Outcome, Record, RunLog], None]
 
@@ -152,8 +154,8 @@ class _Run:
         """A clock that was set back would read the wrong weeks and call them read."""
         good = str(self.record.last_good.get("finished_at", ""))
         folders = self.settings.raw_dir.glob("extract-*") if self.settings.raw_dir.is_dir() else ()
-        newest = max((p.name.split("-")[1] for p in folders), default="")
-        began = f"{newest[:4]}-{newest[4:6]}-{newest[6:11]}:{newest[11:13]}:{newest[13:15]}" if newest else ""
+        starts = [found for p in folders if (found := _SNAPSHOT.match(p.name))]
+        began = max(("{}-{}-{}T{}:{}:{}".format(*found.groups()) for found in starts), default="")
         latest = max(good, began)
         if latest and datetime.fromisoformat(latest) > self.now + SKEW:
             raise ConfigError(
@@ -167,7 +169,7 @@ class _Run:
         """Extract what the week still lacks: all of it, or the sources that could not be read."""
         week = self.record.week(self.as_of)
         there = (self.settings.raw_dir / str(week.get("snapshot", "?")) / "manifest.json").is_file()
-        if self.wishes.again or not there:
+        if self.wishes.again or not there or not week.get("sources"):
             week.pop("sources", None)
             week.pop("snapshot", None)
             self._extract()
