@@ -67,8 +67,8 @@ class Credential:
         """The environment with this credential in azure-identity's own variables.
 
         A proof that is named here (secret, certificate, token) takes the place of all in the environment; ids alone go
-        with the proof that the environment holds, as for one app in several tenants. Raises `ConfigError` for a variable
-        that is named and not set.
+        with the proof that the environment holds, as for one app in several tenants. Raises `ConfigError` for a
+        variable that is named and not set.
         """
         base = os.environ if base is None else base
         if not self.given:
