@@ -74,12 +74,20 @@ def test_all_tenants_with_deliveries_and_a_page_over_them(
         home.write()
         home.env = {"HOOK": web.url("/h?sig=s3cret-part")}
         all_of_them = ("weekly", "--all-tenants", "--json", "--quiet")
+        web.answers = [(400, {})]
+        code, line, said = home.run("weekly", "--tenant", "contoso", "--json", "--quiet")
+        assert (code, said) == (4, "")
+        assert line["sentence"].endswith("is written, but 1 delivery failed (webhook-2).")
+        assert line["delivered"]["webhook-2"] == "failed: the webhook did not take it (HTTP 400)"
+        web.got.clear()
         code, line, said = home.run(*all_of_them)
         assert (code, [one["exit_code"] for one in line["tenants"]]) == (2, [0, 2])
         assert "appgov: fabrikam: The variable NOT_SET, which appgov.toml names, is not set." in said
         good, bad = line["tenants"]
         assert {status for _, status in stages(good)} == {"nothing to do"}
-        assert good["delivered"] == {"smtp-1": "delivered", "webhook-2": "delivered", "folder-3": "delivered"}
+        assert good["delivered"] == {
+            "smtp-1": "already delivered", "webhook-2": "delivered", "folder-3": "already delivered",
+        }  # fmt: skip
         assert bad["delivered"] == {"webhook-1": "delivered"}
         (mail,) = mails.mails
         page = next(mail.iter_attachments()).get_content()
