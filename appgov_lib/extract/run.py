@@ -120,8 +120,11 @@ class _Run:
             self._take_up(self._writer.journal)
             tasks = [asyncio.create_task(self._source(source)) for source in self._sources]
             try:
-                await asyncio.wait_for(asyncio.gather(*tasks), seconds)
+                async with asyncio.timeout(seconds) as limit:
+                    await asyncio.gather(*tasks)
             except TimeoutError:
+                if not limit.expired():
+                    raise
                 self._late = {source.name for source in self._sources if not self._ended[source.name].is_set()}
             finally:
                 for task in tasks:
