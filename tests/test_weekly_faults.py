@@ -277,6 +277,29 @@ def test_a_kernel_that_dies_and_a_notebook_without_end(home: Home) -> None:
     assert (code, stages(line)[-1]) == (0, ("report", "done"))
 
 
+def test_a_warehouse_that_is_damaged_inside(home: Home) -> None:
+    """It opens, and the pointer is right; DuckDB notices when it reads the block."""
+    path = current(home)
+    content = bytearray(path.read_bytes())
+    start = len(content) // 3
+    content[start : start + 300_000] = b"\xff" * 300_000
+    path.chmod(0o600)
+    path.write_bytes(content)
+    home.write("print(1)")  # a reason to report anew, and none to build
+    code, line, _ = home.run(now=NEXT_RUN)
+    assert code == ExitCode.PARTIAL
+    assert "the warehouse could not be read to its end and was built anew" in line["sentence"]
+    assert stages(line)[1:] == [
+        ("build", "nothing to do"),
+        ("report", "failed"),
+        ("build", "done"),
+        ("report", "done"),
+    ]
+    assert current(home) != path
+    code, line, _ = home.run(now=NEXT_RUN)
+    assert (code, {status for _, status in stages(line)}) == (0, {"nothing to do"})
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Stages are given little patience."""
