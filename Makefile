@@ -26,7 +26,7 @@ report: $(RUNTIME) ## extract the sample tenant, build the warehouse, run the no
 
 lab: $(RUNTIME) ## open the notebooks in JupyterLab, on the sample tenant
 	@test -d "$${APPGOV_HOME:-.}/data/sample/warehouse" || $(IN_VENV) -m appgov_lib demo
-	@APPGOV_HOME="$${APPGOV_HOME:-$$PWD}" $(IN_VENV) -m jupyterlab --notebook-dir=notebooks
+	@APPGOV_HOME="$${APPGOV_HOME:-$$PWD}" $(IN_VENV) -m jupyterlab --notebook-dir=notebooks --LabApp.default_url=/lab/tree/00_start.ipynb
 
 test: $(DEV) ## run every test (PYTEST_ARGS='-k name' for some of them)
 	@$(IN_VENV) -m pytest -n auto $(PYTEST_ARGS)

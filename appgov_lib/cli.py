@@ -168,16 +168,33 @@ def build(settings: Settings, as_json: bool, quiet: bool, as_of: str | None, day
 @click.option("--as-of", metavar="DATE", help="Last day of the period; default: the day the warehouse was built for.")
 @click.option("--days", type=click.IntRange(1, 366), default=7, show_default=True, help="Length of the period.")
 @click.option("--only", metavar="NOTEBOOK", help="Run one notebook, e.g. 02_usage.")
+@click.option("--single-file", is_flag=True, help="Also write report.html: summary and worst apps in one file.")
+@click.option("--pdf", is_flag=True, help="Also print the summary as PDF, where Chromium, Chrome or Edge is there.")
 @click.option("--fail-on", type=click.Choice(SEVERITIES), help="Exit with 1 when a finding is at least this severe.")
 def report(
-    settings: Settings, as_json: bool, quiet: bool, as_of: str | None, days: int, only: str | None, fail_on: str | None
+    settings: Settings,
+    as_json: bool,
+    quiet: bool,
+    as_of: str | None,
+    days: int,
+    only: str | None,
+    single_file: bool,
+    pdf: bool,
+    fail_on: str | None,
 ) -> int:
     """Run the notebooks over the warehouse and write the HTML report."""
     from appgov_lib.report import build_report
 
     with _hold(settings), _bars(quiet) as bars:
         result = build_report(
-            settings, _warehouse_as_of(settings, as_of), days=days, only=only, now=_now(), progress=bars.step
+            settings,
+            _warehouse_as_of(settings, as_of),
+            days=days,
+            only=only,
+            now=_now(),
+            progress=bars.step,
+            single_file=single_file,
+            pdf=pdf,
         )
     code = report_done(result, as_json)
     if fail_on and code == ExitCode.DONE and _findings_at(settings, fail_on):

@@ -12,6 +12,8 @@ import io
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,12 @@ def write_actions_json(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     private_write(path, _json(ACTION_COLUMNS, _actions(con)))
 
 
+def write_apps_csv(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Write every app with all columns of `app_inventory` as CSV, in the order of its ids."""
+    columns = tuple(row[0] for row in con.execute("DESCRIBE app_inventory").fetchall())
+    private_write(path, _csv(columns, _rows(con, columns, "app_inventory ORDER BY service_principal_id")))
+
+
 def write_actions_xlsx(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Write the action plan as an Excel workbook with one sheet; texts stay texts, whatever they start with."""
     buffer = io.BytesIO()
@@ -149,6 +157,11 @@ def neutral(text: str) -> str:
     line = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in text)
     visible = "".join(c for c in line if not c.isspace() and unicodedata.category(c) != "Cf")
     return f"'{line}" if visible[:1] in _FORMULA_STARTS and visible else line
+
+
+def shortened_cell(value: object) -> str:
+    """A value as the text of one Excel cell: harmless, on one line, as long as a cell may be."""
+    return _shortened(neutral(_flat(value)))
 
 
 def _shortened(text: str) -> str:
@@ -245,7 +258,10 @@ def _ocsf(row: Row) -> dict[str, Any]:
             "last_seen_time": _epoch(row["last_seen"]),
             "types": [row["policy_id"]],
             "analytic": {"uid": row["policy_id"], "name": row["policy_title"], "type_id": 1, "type": "Rule"},
-            "attacks": [{"technique": {"uid": technique}} for technique in row["mitre"] or []],
+            "attacks": [
+                {"technique": {"uid": technique, "name": _technique_names().get(technique, technique)}, "version": "16"}
+                for technique in row["mitre"] or []
+            ],
         },
         "resources": [
             {
@@ -264,6 +280,13 @@ def _ocsf(row: Row) -> dict[str, Any]:
             "judged": row["judged"],
         },
     }
+
+
+@cache
+def _technique_names() -> dict[str, str]:
+    """Names of MITRE ATT&CK techniques by id."""
+    text = resources.files("appgov_lib").joinpath("reference", "mitre_techniques.csv").read_text(encoding="utf-8")
+    return {row["technique_id"]: row["name"] for row in csv.DictReader(text.splitlines())}
 
 
 def _epoch(day: dt.date) -> int:

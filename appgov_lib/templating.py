@@ -36,15 +36,15 @@ def hash_of(text: str) -> str:
 
 
 def policy_of(charts: bool = False) -> str:
-    """Return the content policy of a page; with `charts`, the one that also lets plotly's file run and style.
+    """Return the content policy of a page: its own script, those in `assets/`; with `charts`, plotly may style.
 
     `file:` stands beside 'self' because browsers differ on whether a page on disk is its own origin.
     """
-    script = hash_of(asset("page.js"))
-    style = hash_of(asset("report.css"))
+    script = f"'self' file: {hash_of(asset('page.js'))} {hash_of(asset('tables.js'))}"
+    style = f"'self' file: {hash_of(asset('report.css'))}"
     if charts:
-        script += f" 'self' file: {hash_of(asset('charts.js'))}"
-        style = "'unsafe-inline'"
+        script += f" {hash_of(asset('charts.js'))}"
+        style = "'self' file: 'unsafe-inline'"
     return (
         f"default-src 'none'; script-src {script}; style-src {style}; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
@@ -83,6 +83,8 @@ def environment() -> jinja2.Environment:
         joined=formats.joined,
         plain=formats.plain,
         json_script=json_script,
+        # only for text that was escaped already, or that came with the package
+        ours=Markup,
     )
     made.globals.update(
         count=formats.count, change=formats.change, arrow=formats.arrow, measure=formats.measure, policy_of=policy_of

@@ -47,6 +47,7 @@ TEXTS = {
     "data_usage_monthly": ["service"],
     "data_usage_by_resource_type": ["resource_type"],
     "secure_score_items": ["title"],
+    "unrecognised_values": ["value"],
 }
 
 

@@ -35,7 +35,8 @@ def stripped(book: Any) -> Any:
 def main() -> None:
     """Refresh every notebook of the suite in place."""
     environment = kernel_environment(Settings.load(tenant="sample"))
-    for notebook in load_suite().notebooks:
+    suite = load_suite()
+    for notebook in (*suite.notebooks, *suite.analyst):
         book = nbformat.read(notebook.path, as_version=4)
         NotebookClient(book, kernel_manager_class=OwnKernelManager, timeout=120).execute(env=environment)
         text = nbformat.writes(stripped(book), indent=1, ensure_ascii=False)

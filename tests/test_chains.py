@@ -146,7 +146,7 @@ def test_the_planted_sequence_is_told_as_one_story(sample_home: Path) -> None:
     with connect("sample", sample_home) as con:
         rows = con.sql("SELECT name, severity, story FROM chains WHERE about = 'app'").fetchall()
     told = {name: (severity, story) for name, severity, story in rows}
-    assert sorted(told) == ["DocuViewer Pro 365", "Legacy Invoice Archiver"]
+    assert sorted(told) == ["DocuViewer Pro 365", "Legacy Invoice Archiver", "Mailbox Provisioning Runbook"]
     severity, story = told["Legacy Invoice Archiver"]
     assert severity == "critical"
     places = [story.index(word) for word in ("Credential added by", "Signed in", "Read from Exchange (messages)")]

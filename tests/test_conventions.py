@@ -31,6 +31,7 @@ ROOMS = [
         "lean",
         "least_privilege",
         "lock",
+        "lookalikes",
         "period",
         "profiles",
         "progress",

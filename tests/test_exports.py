@@ -54,6 +54,17 @@ def test_the_same_warehouse_gives_the_same_private_file(con, tmp_path: Path, nam
     assert (tmp_path / "a" / name).stat().st_mode & 0o777 == 0o600
 
 
+def test_ocsf_is_valid_by_the_published_schema(sample_home: Path) -> None:
+    from py_ocsf_models.events.findings.detection_finding import DetectionFinding
+
+    lines = (sample_home / "reports/sample/latest/findings.ocsf.jsonl").read_text().splitlines()
+    assert len(lines) > 40
+    for line in lines:
+        record = DetectionFinding.model_validate_json(line)
+        assert record.class_uid == 2004
+        assert record.type_uid == 200400 + record.activity_id.value
+
+
 @pytest.mark.parametrize("name", WRITERS)
 def test_an_empty_plan_is_a_readable_file(tmp_path: Path, name: str):
     con = empty_warehouse()
@@ -145,7 +156,8 @@ def test_ocsf_detection_finding(con, tmp_path: Path, state: str, activity: int, 
     assert (event["status_id"], event["severity_id"], event["confidence_id"]) == (status, 3, 3)
     assert event["time"] == 1_794_700_800_000  # 2026-11-15T00:00:00Z
     assert event["finding_info"]["uid"] == event["metadata"]["uid"]
-    assert event["finding_info"]["attacks"] == [{"technique": {"uid": "T1078.004"}}]
+    cloud_accounts = {"uid": "T1078.004", "name": "Cloud Accounts"}
+    assert event["finding_info"]["attacks"] == [{"technique": cloud_accounts, "version": "16"}]
     assert event["resources"][0]["uid"] == SP
     assert event["evidences"][0]["data"]["credential_count"] == 1
     assert event["resources"][0]["name"] == NAME

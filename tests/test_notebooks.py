@@ -20,7 +20,7 @@ from appgov_lib.settings import Settings
 
 HERE = Path(__file__).parent
 SANITIZE = HERE / "nbval_sanitize.cfg"
-NOTEBOOKS = [notebook.path for notebook in load_suite().notebooks]
+NOTEBOOKS = [notebook.path for notebook in (*load_suite().notebooks, *load_suite().analyst)]
 CHECK_TAGS = {"keep_output", "nbval-check-output"}
 FORBIDDEN = (
     ast.FunctionDef,

@@ -29,7 +29,7 @@ WEEKS = 20
 RAW = {
     "stg_sign_ins", "stg_api_activity", "stg_api_activity_sums", "api_calls_daily", "api_day_sources", "check_results",
     "run_info", "coverage", "snapshots", "data_transfer_daily", "app_first_seen",
-    "app_events",
+    "app_events", "app_deeds_daily",
 }  # fmt: skip
 """Tables that may differ: raw rows, and what is said about them."""
 

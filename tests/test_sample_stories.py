@@ -27,8 +27,9 @@ KEY = answer_key()
 STORY = {story["story"]: story for story in KEY["stories"]}
 POLICIES = {
     "overprivileged-app", "highly-privileged-unverified-app", "user-consented-mail-access",
-    "dormant-app-new-credential", "expiring-credential", "unused-credential", "ownerless-app", "grant-not-in-manifest",
-    "unused-app", "unusual-data-transfer", "app-went-silent",
+    "dormant-app-new-credential", "dormant-app-new-api", "expiring-credential", "unused-credential", "ownerless-app",
+    "grant-not-in-manifest", "unused-app", "unusual-data-transfer", "app-went-silent", "credential-then-new-place",
+    "credential-then-new-data", "app-from-new-network", "alert-by-microsoft", "high-alert-by-microsoft",
 }  # fmt: skip
 
 
@@ -41,7 +42,7 @@ def registration(story: str) -> dict[str, Any]:
 
 
 def test_key_names_apps_that_exist_and_policies_that_exist() -> None:
-    """Every id is in the directory, and all eleven policies have something to find."""
+    """Every id is in the directory, and all these policies have something to find."""
     for item in [*KEY["stories"], *KEY["quiet"]]:
         found = service_principals()[item["app_id"]]
         assert (found["id"], found["displayName"]) == (item["service_principal_id"], item["display_name"])
@@ -137,6 +138,28 @@ def test_the_dormant_app_gets_its_secret_first_whatever_the_seed() -> None:
             events = other.rhythm.events(stream, 86)
             firsts.append(int(events.second[events.app == index].min()))
         assert 32_832 < firsts[0] < firsts[1]
+
+
+def test_a_stolen_app_is_used_beside_its_owner() -> None:
+    """An app that only ever looked up users; a second secret; from the next day on, mail read from another country."""
+    app = STORY["stolen-app"]["app_id"]
+    own, theirs = registration("stolen-app")["passwordCredentials"]
+    added = [
+        row["activityDateTime"]
+        for row in rows("/v1.0/auditLogs/directoryAudits")
+        if row["activityDisplayName"].startswith("Update application \u2013 Certificates")
+        and row["targetResources"][0]["id"] == registration("stolen-app")["id"]
+    ]
+    assert [day(moment_) for moment_ in added] == [86]
+    made = calls_by_app()[app]
+    mail = [row for row in made if "/messages" in row["RequestUri"]]
+    assert {row["Location"] for row in mail} == {"MD"}
+    assert min(row["Timestamp"] for row in mail) > added[0]
+    assert {day(row["Timestamp"]) for row in mail} <= {87, 88, 89, 90}
+    assert {row["Location"] for row in made if row not in mail} == {"IE"}
+    assert len({day(row["Timestamp"]) for row in made}) > 60
+    used = {(row["servicePrincipalCredentialKeyId"], row["location"]["countryOrRegion"]) for row in sign_ins()[app]}
+    assert used == {(own["keyId"], "IE"), (theirs["keyId"], "MD")}
 
 
 def test_slow_exfiltration_moves_more_on_each_of_the_last_seven_days() -> None:

@@ -104,6 +104,19 @@ def test_a_build_keeps_to_its_memory_and_spills_beside_its_file(settings: Settin
     assert read(settings) == 7
 
 
+def test_a_small_table_is_written_to_the_file_at_once_and_in_parts(settings: Settings) -> None:
+    parts = "SELECT count(DISTINCT row_group_id) FROM pragma_storage_info('t')"
+    with Build(settings, "b") as build:
+        build.con.execute("CREATE TABLE t AS SELECT n, md5(CAST(n AS VARCHAR)) AS word FROM range(100000) AS r (n)")
+        (log,) = settings.warehouse_dir.glob("*.wal")
+        assert log.stat().st_size < 1_000_000
+        assert build.con.execute(parts).fetchall() == [(4,)]
+        build.seal()
+        assert build.con.execute("SELECT count(*), sum(n) FROM t").fetchall() == [(100_000, 4_999_950_000)]
+    with appgov_lib.connect(home=settings.home) as con:
+        assert con.execute(parts).fetchall() == [(4,)]
+
+
 def test_what_a_killed_build_left_is_cleared_by_the_next(settings: Settings) -> None:
     publish(settings, 1)
     for name in (".building-x.duckdb", ".building-x.duckdb.wal"):

@@ -1,4 +1,4 @@
-"""Write docs/reference/ from the code: commands, settings, models, policies, sources, permissions, capabilities.
+"""Write docs/reference/ from the code: commands, settings, tables, policies, sources, permissions, capabilities.
 
 `make docs` writes the pages; `--check` compares them and says which are stale, so that nobody edits them by hand.
 """
@@ -290,21 +290,9 @@ def capabilities() -> str:
 
 def settings() -> str:
     """Every key of appgov.toml, and how the environment and the options go with it."""
-    from appgov_lib.profiles.schema import CHANNEL, CREDENTIAL, NEEDED, OF_ALL, TAKES, TENANT
+    from appgov_lib.profiles.schema import CHANNEL, CREDENTIAL, NEEDED, OF_ALL, TAKES, TENANT, rows
 
     own = {key.name for key in CREDENTIAL} | {"endpoint"}
-
-    def rows(keys: Iterable[Any]) -> list[tuple[str, str, str, str]]:
-        """Name, form, meaning with the values allowed, default."""
-        return [
-            (
-                f"`{key.name}`",
-                key.form,
-                key.note + (f" One of {code(key.allowed)}." if key.allowed else ""),
-                key.default or "-",
-            )
-            for key in keys
-        ]
 
     kinds = (
         (f"`{kind}`", code(NEEDED[kind]), code(n for n in TAKES[kind] if n not in NEEDED[kind])) for kind in NEEDED
@@ -328,6 +316,48 @@ def settings() -> str:
     )
 
 
+OUTCOMES = {
+    "works": "what the alert or the idea is about is found",
+    "partly": "a part of it is found, or by other signs; the last column says what is missing",
+    "missing": "what can be read would tell, and no policy does; the last column says why, or where to look",
+    "impossible": "nothing that this tool can read outside Microsoft says it",
+}
+
+
+def detections() -> str:
+    """Which alerts of Microsoft's and ideas of public rules are covered, by which policies."""
+    content = tomllib.loads((ROOT / "tools" / "detections.toml").read_text(encoding="utf-8"))
+    listed = content["detection"]
+    parts = [
+        "The 45 alerts of App governance, the seven OAuth alerts of Defender for Cloud Apps, and 113 ideas of public "
+        "rule sets; in our own words, by the policies that answer them ([policies](policies.md)).",
+        "Every policy is judged when the weekly run is: it tells up to seven days after the event, and later where "
+        "the log is late. Microsoft's alerts come within hours. How Microsoft judges is not published, so *works* says "
+        "that the same behaviour is found, not that the same apps are. Whichever of these alerts Microsoft raises "
+        "itself is told by `alert-by-microsoft` or `high-alert-by-microsoft` where alerts were read.",
+    ]
+    for name, areas in content["parts"].items():
+        inside = [d for d in listed if d["area"] in areas]
+        counts = [
+            (content["areas"][area], *(sum((d["area"], d["verdict"]) == (area, o) for d in inside) for o in OUTCOMES))
+            for area in areas
+        ]
+        total = ("all", *(sum(d["verdict"] == outcome for d in inside) for outcome in OUTCOMES))
+        parts.append(f"## {name}\n\n" + table(("area", *OUTCOMES), [*counts, total]))
+    parts.append("\n".join(f"- *{outcome}*: {meaning}" for outcome, meaning in OUTCOMES.items()))
+    for area, title in content["areas"].items():
+        rows = (
+            (d["id"], d["idea"], d["verdict"], code(d["policies"]), d.get("why", "-"))
+            for d in listed
+            if d["area"] == area
+        )
+        parts += [
+            f"## {title}",
+            table(("id", "what it is about", "here", "policies", "what differs or is missing"), rows),
+        ]
+    return page(content["title"], *parts)
+
+
 def pages() -> dict[str, str]:
     """File name -> content of every generated page."""
     return {
@@ -339,6 +369,7 @@ def pages() -> dict[str, str]:
         "sources.md": sources(),
         "permissions-needed.md": permissions_needed(),
         "capabilities.md": capabilities(),
+        "detections.md": detections(),
     }
 
 

@@ -13,6 +13,8 @@ from appgov_lib.detect.policy import Policy
 READABLE = frozenset({"complete", "partial"})
 _LOG_SHAPES = ("graph", "diagnostic", "log_analytics", "unified_audit", "hunting")
 _STEMS = ("sign_ins", "directory_audits", "api_activity", "security_alerts")
+_ACTIVITY = ("office_activity_unified_audit", "office_activity_log_analytics")
+"""Imports of the records that an audit search gives, too."""
 
 
 class SkipReason(StrEnum):
@@ -57,6 +59,8 @@ class SkippedCheck:
 
 def _imports_of(source: str) -> tuple[str, ...]:
     """Names under which imported logs of the same kind stand in the coverage table."""
+    if source == "audit_records":
+        return _ACTIVITY
     return tuple(f"{stem}_{shape}" for stem in _STEMS if source.startswith(stem) for shape in _LOG_SHAPES)
 
 

@@ -138,6 +138,35 @@ CREATE OR REPLACE TEMP MACRO office_items(operation, listed, affected, counted, 
     WHEN NOT coalesce(contains(CAST(properties AS VARCHAR), 'Sync'), false) THEN TRY_CAST(counted AS BIGINT)
 END;
 
+-- The value of a named property in a list of them, as audit records write it; which of the two comes first varies.
+CREATE OR REPLACE TEMP MACRO audit_property(properties, name) AS json_extract_string(
+    list_filter(items(TRY_CAST(properties AS JSON)), lambda p: json_extract_string(p, '$.Name') = name)[1], '$.Value'
+);
+
+-- Whether Exchange stopped logging reads of the mailbox one by one, which it does after a thousand in a day.
+CREATE OR REPLACE TEMP MACRO office_throttled(operation, properties) AS CASE
+    WHEN starts_with(operation, 'MailItemsAccessed') THEN lower(audit_property(properties, 'IsThrottled')) = 'true'
+END;
+
+-- Whom a rule or a mailbox sends mail on to: by PowerShell, the web and Graph, or by a mail program.
+CREATE OR REPLACE TEMP MACRO office_forwards(operation, parameters, properties) AS CASE
+    WHEN operation IN ('New-InboxRule', 'Set-InboxRule', 'Set-Mailbox') THEN regexp_replace(coalesce(
+        filled(audit_property(parameters, 'ForwardTo')),
+        filled(audit_property(parameters, 'RedirectTo')),
+        filled(audit_property(parameters, 'ForwardAsAttachmentTo')),
+        filled(audit_property(parameters, 'ForwardingSmtpAddress')),
+        filled(audit_property(parameters, 'ForwardingAddress'))
+    ), '^smtp:', '', 'i')
+    WHEN operation = 'UpdateInboxRules'
+        AND regexp_matches(audit_property(properties, 'RuleActions'), '(?i)"ActionType"\s*:\s*"(Forward|Redirect)')
+        THEN coalesce(
+            filled(regexp_extract(
+                audit_property(properties, 'RuleActions'), '[^\s"<>:;,\[\]\\]+@[^\s"<>:;,\[\]\\]+'
+            )),
+            'not named'
+        )
+END;
+
 -- The risk of a sign-in: what was seen at once, else what was learned later. 'none' at once does not outweigh the later.
 CREATE OR REPLACE TEMP MACRO risk_of(at_once, later) AS coalesce(
     CASE WHEN filled(at_once) NOT IN ('none', 'hidden') THEN at_once END, filled(later), filled(at_once)

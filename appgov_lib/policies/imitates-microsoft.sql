@@ -1,75 +1,65 @@
--- grain: app of somebody else whose name reads like that of a Microsoft app
--- source: app_inventory, stg_service_principals, reference/first_party_apps.csv, reference/confusable_letters.csv
-WITH alike AS (
-    SELECT
-        string_agg(letter, '' ORDER BY letter) AS letters,
-        string_agg(looks_like, '' ORDER BY letter) AS looks
-    FROM ref_confusable_letters
+-- grain: app of somebody else x part of it (name, publisher) that reads like Microsoft's
+-- source: app_inventory, stg_service_principals, name_skeletons, reference/first_party_apps.csv
+WITH brand AS (
+    SELECT skeleton AS word FROM name_skeletons WHERE name = 'Microsoft'
 ),
 
--- Names are compared as they read: look-alike letters made one, spaces, signs and invisible letters left out.
 -- Names without a word of Microsoft's ('Dataverse', 'Storage') may be anybody's.
 microsoft AS (
-    SELECT
-        regexp_replace(replace(replace(translate(
-            lower(strip_accents(nfc_normalize(name))),
-            (SELECT letters FROM alike), (SELECT looks FROM alike)
-        ), 'rn', 'm'), 'vv', 'w'), '[\s\p{P}\p{S}\p{C}\p{M}]', '', 'g') AS folded,
-        min(name) AS name
-    FROM ref_first_party_apps
+    SELECT s.skeleton, min(s.name) AS name
+    FROM name_skeletons AS s
+    INNER JOIN ref_first_party_apps AS f ON f.name = s.name
     WHERE regexp_matches(
-        lower(name),
+        lower(s.name),
         'microsoft|office ?365|o365|azure|sharepoint|onedrive|outlook|exchange online|intune|skype|power ?bi'
     )
-    GROUP BY folded
+    GROUP BY s.skeleton
 ),
 
-others AS (
+parts AS (
     SELECT
-        app.service_principal_id,
-        app.app_id,
-        app.display_name,
-        app.app_origin,
-        app.publisher_name,
-        app.publisher_verified,
-        app.privilege_level,
-        app.created_at,
-        app.reply_urls,
-        regexp_replace(replace(replace(translate(
-            lower(strip_accents(nfc_normalize(app.display_name))),
-            (SELECT letters FROM alike), (SELECT looks FROM alike)
-        ), 'rn', 'm'), 'vv', 'w'), '[\s\p{P}\p{S}\p{C}\p{M}]', '', 'g') AS folded
+        app.*,
+        part.subject,
+        part.written,
+        read.skeleton
     FROM app_inventory AS app
     INNER JOIN stg_service_principals AS principal
         ON app.service_principal_id = principal.service_principal_id
+    CROSS JOIN LATERAL (VALUES ('', app.display_name), ('publisher', app.publisher_name)) AS part (subject, written)
+    INNER JOIN name_skeletons AS read
+        ON part.written = read.name
     -- Without an owner tenant it may be an old app of Microsoft's.
     WHERE app.is_in_scope AND principal.app_owner_tenant_id IS NOT NULL
 ),
 
 imitations AS (
     SELECT
-        others.*,
-        microsoft.name AS imitated,
+        parts.*,
+        CASE
+            WHEN parts.subject = '' THEN microsoft.name
+            -- A publisher whom nobody verified may call itself anything.
+            WHEN parts.publisher_verified IS FALSE
+                AND parts.skeleton IN (
+                    SELECT skeleton FROM name_skeletons WHERE name IN ('Microsoft', 'Microsoft Corporation')
+                ) THEN 'Microsoft Corporation'
+        END AS imitated,
         -- 'Microsoft' that is not spelt with the letters of 'Microsoft'
-        contains(others.folded, (SELECT replace(replace(translate(
-            lower(strip_accents(nfc_normalize('microsoft'))),
-            (SELECT letters FROM alike), (SELECT looks FROM alike)
-        ), 'rn', 'm'), 'vv', 'w')))
-            AND NOT regexp_matches(lower(others.display_name), 'microsoft') AS is_disguised
-    FROM others
+        contains(parts.skeleton, (SELECT word FROM brand))
+            AND NOT contains(lower(parts.written), 'microsoft') AS is_disguised
+    FROM parts
     LEFT JOIN microsoft
-        ON others.folded = microsoft.folded
+        ON parts.skeleton = microsoft.skeleton
 )
 
 SELECT
     service_principal_id,
     app_id,
     display_name AS app_display_name,
-    '' AS subject,
+    subject,
     CAST(1 AS DOUBLE) AS measure,
     CAST(NULL AS DOUBLE) AS threshold,
     concat(
-        'The name reads like ',
+        'The ', CASE WHEN subject = '' THEN 'name' ELSE concat('publisher''s name, ', written, ',') END, ' reads like ',
         CASE WHEN imitated IS NULL THEN '"Microsoft" in other letters' ELSE concat('"', imitated, '"') END,
         ', but the app belongs to ', CASE app_origin WHEN 'internal' THEN 'this tenant' ELSE 'another tenant' END,
         ', not to Microsoft.'
@@ -80,4 +70,4 @@ SELECT
     ) AS evidence
 FROM imitations
 WHERE imitated IS NOT NULL OR is_disguised
-ORDER BY service_principal_id
+ORDER BY service_principal_id, subject

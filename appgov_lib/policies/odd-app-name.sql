@@ -1,5 +1,5 @@
 -- grain: app with a name that hides something or says nothing
--- source: app_inventory, stg_users
+-- source: app_inventory, name_skeletons, stg_users
 WITH people AS (
     SELECT DISTINCT lower(trim(unnest([display_name, user_principal_name]))) AS name
     FROM stg_users
@@ -9,13 +9,10 @@ named AS (
     SELECT
         app.*,
         CASE
-            -- signs that turn the reading direction, have no width, or steer a terminal
-            WHEN regexp_matches(
-                app.display_name,
-                '[\x{202A}-\x{202E}\x{2066}-\x{2069}\x{200B}\x{2060}\x{FEFF}\x{00}-\x{1F}\x{7F}]'
-            ) THEN 'holds signs that cannot be seen'
-            WHEN trim(app.display_name) = '' OR NOT regexp_matches(app.display_name, '[\p{L}\p{N}]')
-                THEN 'has neither a letter nor a digit'
+            WHEN read.oddity IS NOT NULL THEN read.oddity
+            -- a slip of the keyboard in one's own app; in the apps of others misleading-name tells it
+            WHEN app.app_origin = 'internal' AND read.disguised_word IS NOT NULL
+                THEN concat('mixes letters of several alphabets in "', read.disguised_word, '"')
             WHEN people.name IS NOT NULL THEN 'is the name of a user'
             WHEN
                 app.privilege_level = 'high'
@@ -25,6 +22,8 @@ named AS (
                 THEN 'is that of a trial, while its permissions reach far'
         END AS oddity
     FROM app_inventory AS app
+    LEFT JOIN name_skeletons AS read
+        ON app.display_name = read.name
     LEFT JOIN people
         ON lower(trim(app.display_name)) = people.name
     WHERE app.is_in_scope AND app.display_name IS NOT NULL

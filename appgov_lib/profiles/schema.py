@@ -190,3 +190,16 @@ TAKES = {
 }
 """Keys that mean something to each kind, beside those of all."""
 OF_ALL = ("kind", "name", "when", "on_failure", "link")
+
+
+def rows(keys: tuple[Key, ...]) -> list[tuple[str, str, str, str]]:
+    """For the reference: name, form, meaning with the values allowed, default."""
+    return [
+        (
+            f"`{key.name}`",
+            key.form,
+            key.note + (f" One of {', '.join(f'`{value}`' for value in key.allowed)}." if key.allowed else ""),
+            key.default or "-",
+        )
+        for key in keys
+    ]

@@ -14,12 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from appgov_lib import __version__, exports
+from appgov_lib.report.assets import write_assets
 from appgov_lib.report.facts import Facts, gather
-from appgov_lib.report.pages import app_pages, index_page, site_of
+from appgov_lib.report.pages import app_pages, apps_page, index_page, site_of
+from appgov_lib.report.pdf import print_pdf
+from appgov_lib.report.single import single_page
 from appgov_lib.report.summary import severities
+from appgov_lib.report.ticket import ticket
 from appgov_lib.runner import Notebook, NotebookResult, Suite, execute, load_suite, render_page
-from appgov_lib.runner.page import plotly_script
 from appgov_lib.settings import Settings, private_dir, private_write
+from appgov_lib.workbook import write_workbook
 
 VERSIONED = ("duckdb", "jinja2", "nbconvert", "pandas", "papermill", "plotly")
 
@@ -45,12 +49,15 @@ def build_report(
     progress: Callable[[str], None] | None = None,
     suite: Suite | None = None,
     run: Mapping[str, Any] | None = None,
+    single_file: bool = False,
+    pdf: bool = False,
 ) -> ReportResult:
     """Run the notebooks over the current warehouse and write `reports/<tenant>/<as_of>/`.
 
     `only` names one notebook to run; pages the others left earlier stay. `now` is written into run.json and
-    nowhere else, as is `run`, what is known of the run that asks for it. `suite` defaults to the notebooks of the
-    tenant's profile, else those shipped. Raises `WarehouseMissing` without a warehouse and
+    nowhere else, as is `run`, what is known of the run that asks for it. `single_file` adds `report.html`, one file to
+    mail; `pdf` adds `summary.pdf` where a browser is there. `suite` defaults to the notebooks of the tenant's profile,
+    else those shipped. Raises `WarehouseMissing` without a warehouse and
     `ConfigError` when it was built for another period or `only` names no notebook.
     """
     from appgov_lib.store.warehouse import connect
@@ -65,7 +72,6 @@ def build_report(
         final = private_dir(settings.reports_dir) / facts.period.as_of.isoformat()
         folder = final.with_name(f".{final.name}.building")
         shutil.rmtree(folder, ignore_errors=True)
-        private_dir(folder / "assets")
         parameters = {"tenant": settings.tenant, "as_of": facts.period.as_of.isoformat(), "days": days}
         results = execute(
             settings,
@@ -83,7 +89,9 @@ def build_report(
     if only:
         _carry_over(final, folder, [n for n in suite.notebooks if n not in chosen])
     shown = [n for n in suite.notebooks if n in chosen or (folder / f"{n.name}.html").exists()]
-    _write_pages(facts, folder, chosen, shown, results)
+    _write_pages(facts, folder, chosen, shown, results, single_file)
+    if pdf and (gone_wrong := print_pdf(folder / "index.html", folder / "summary.pdf")):
+        say(gone_wrong)
     manifest = _manifest(settings, facts, suite, parameters, results, now)
     manifest["run"] = dict(run or {})
     manifest["sha256"] = {
@@ -105,6 +113,8 @@ def _write_exports(con: Any, folder: Path) -> None:
     exports.write_actions_csv(con, folder / "actions.csv")
     exports.write_actions_json(con, folder / "actions.json")
     exports.write_actions_xlsx(con, folder / "actions.xlsx")
+    exports.write_apps_csv(con, folder / "apps.csv")
+    write_workbook(con, folder / "report.xlsx")
 
 
 def _write_pages(
@@ -113,14 +123,18 @@ def _write_pages(
     chosen: Sequence[Notebook],
     shown: Sequence[Notebook],
     results: Sequence[NotebookResult],
+    single_file: bool,
 ) -> None:
     """Write the summary, the pages of the notebooks that ran, and the app pages."""
     site = site_of(facts, shown)
-    shutil.copyfile(plotly_script(), folder / "assets" / "plotly.min.js")
-    (folder / "assets" / "plotly.min.js").chmod(0o600)
+    write_assets(folder)
     for notebook, result in zip(chosen, results, strict=True):
         private_write(folder / f"{notebook.name}.html", render_page(result.path, notebook, asdict(site)).encode())
     private_write(folder / "index.html", index_page(facts, site, shown, results).encode())
+    private_write(folder / "summary.md", ticket(facts).encode())
+    if single_file:
+        private_write(folder / "report.html", single_page(facts, site, shown, results).encode())
+    private_write(folder / "apps.html", apps_page(facts, site).encode())
     for name, page in app_pages(facts, site).items():
         private_write(folder / "apps" / name, page.encode())
     private_dir(folder / "apps")

@@ -59,6 +59,10 @@ class Facts:
     """Flagged days by app id."""
     history: dict[tuple[str, str], list[tuple[dt.date, float]]]
     """Day and value by app id and metric, apps with an open finding."""
+    unrecognised: list[Record] = field(default_factory=list)
+    """Values that no rule and no published list names, most records first."""
+    apps: list[Record] = field(default_factory=list)
+    """Every service principal with what the page of all apps shows, worst first."""
     details: Details = field(default_factory=Details)
     overview: Overview = field(default_factory=Overview)
 
@@ -100,6 +104,7 @@ def gather(con: Any, as_of: dt.date, days: int) -> Facts:
         coverage=ask("FROM coverage ORDER BY source"),
         covered_days=dict(covered),
         rejected_rows=con.sql("SELECT count(*) FROM rejected_records").fetchall()[0][0],
+        unrecognised=ask("FROM unrecognised_values ORDER BY records DESC, source, column_name, value"),
         findings=ask_file("open_findings"),
         resolved=ask("FROM findings WHERE state = 'resolved' ORDER BY policy_id, display_name, finding_id"),
         excepted=ask("FROM findings WHERE state = 'excepted' ORDER BY policy_id, display_name, finding_id"),
@@ -132,6 +137,7 @@ def gather(con: Any, as_of: dt.date, days: int) -> Facts:
         changes=grouped(ask_file("app_changes"), "service_principal_id"),
         anomalies=grouped(ask("FROM anomalies WHERE is_anomaly ORDER BY app_id, day, metric"), "app_id"),
         history=dict(history),
+        apps=ask_file("all_apps"),
         details=gather_details(ask, ask_file),
         overview=gather_overview(ask, ask_file),
     )

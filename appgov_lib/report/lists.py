@@ -10,6 +10,8 @@ from appgov_lib.tables import Column, Record, Table, table_of
 
 FINDINGS_SHOWN = 60
 """Of each severity; all are in the files."""
+VALUES_SHOWN = 10
+"""Of the values that nobody knows; all are in the table unrecognised_values."""
 
 
 def findings_table(facts: Facts, severity: str, pages: dict[str, str]) -> Table:
@@ -82,6 +84,25 @@ def skipped_table(facts: Facts) -> Table:
         "Policies not evaluated",
         {"reason": Column("Reason", "prose")},
         empty=f"All {formats.number(facts.policies)} policies were evaluated.",
+    )
+
+
+def unrecognised_table(facts: Facts) -> Table:
+    """Return the commonest values that no rule knows."""
+    rows = [
+        {
+            "value": u["value"],
+            "column": f"{u['source'].removeprefix('stg_').replace('_', ' ')}, {u['column_name'].replace('_', ' ')}",
+            "records": u["records"],
+            "last": u["last_at"] or "no time is known",
+        }
+        for u in facts.unrecognised
+    ]
+    return table_of(
+        rows,
+        f"Values no rule knows: {formats.number(len(rows))}, the commonest first",
+        {"value": "Value", "column": "Where", "records": "Records", "last": "Last seen"},
+        VALUES_SHOWN,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from appgov_lib import formats, theme
 from appgov_lib.report import overview, svg
 from appgov_lib.report.app import app_context
+from appgov_lib.report.apps import all_apps
 from appgov_lib.report.facts import Facts
 from appgov_lib.report.lists import (
     coverage_table,
@@ -19,6 +20,7 @@ from appgov_lib.report.lists import (
     is_gap,
     resolved_table,
     skipped_table,
+    unrecognised_table,
 )
 from appgov_lib.report.summary import (
     TOP_RISKS,
@@ -27,6 +29,7 @@ from appgov_lib.report.summary import (
     caution,
     coverage_line,
     headline,
+    lanes,
     severities,
     tiles,
 )
@@ -35,7 +38,7 @@ from appgov_lib.tables import Record
 from appgov_lib.templating import render
 
 CHAINS_SHOWN = 3
-GROUPS_SHOWN = 8
+GROUPS_SHOWN = 5
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -62,19 +65,28 @@ def site_of(facts: Facts, notebooks: Sequence[Notebook]) -> Site:
     name = facts.tenant.get("display_name") or facts.run.get("tenant") or "Tenant without a name"
     version, build = (facts.run.get(key, formats.UNKNOWN) for key in ("appgov_version", "build_id"))
     made = f"appgov {version}, warehouse {build}."
-    links = tuple({"href": f"{n.name}.html", "text": n.title} for n in notebooks)
+    links = (
+        {"href": "apps.html", "text": "All apps"},
+        *({"href": f"{n.name}.html", "text": n.title} for n in notebooks),
+    )
     return Site(formats.plain(name), facts.period.text, made, links)
 
 
 def index_page(facts: Facts, site: Site, notebooks: Sequence[Notebook], results: Sequence[NotebookResult]) -> str:
     """Return the summary page."""
+    return render("summary.html.j2", **index_context(facts, site, notebooks, results))
+
+
+def index_context(
+    facts: Facts, site: Site, notebooks: Sequence[Notebook], results: Sequence[NotebookResult]
+) -> dict[str, Any]:
+    """Return everything the template of the summary needs."""
     risks = apps_with_findings(facts)
     groups = action_groups(facts.actions)
     counts = severities(facts)
     said, has_gaps = coverage_line(facts)
     pages = {r.app["service_principal_id"]: "#consent" if facts.is_tenant(r.app) else _app_link(r.app) for r in risks}
-    return render(
-        "summary.html.j2",
+    return dict(
         here="index.html",
         up="",
         site=site,
@@ -93,14 +105,15 @@ def index_page(facts: Facts, site: Site, notebooks: Sequence[Notebook], results:
         risks_left=max(len(risks) - TOP_RISKS, 0),
         chains=facts.details.chains[:CHAINS_SHOWN],
         chains_left=max(len(facts.details.chains) - CHAINS_SHOWN, 0),
-        groups=groups[:GROUPS_SHOWN],
-        groups_left=max(len(groups) - GROUPS_SHOWN, 0),
+        lanes={name: (found[:GROUPS_SHOWN], len(found)) for name, found in lanes(groups).items()},
+        groups=groups,
         requests=len(facts.actions),
         trends=trends(facts),
         findings={s: findings_table(facts, s, pages) for s in theme.SEVERITIES if counts[s]},
         resolved=resolved_table(facts),
         excepted=excepted_table(facts) if facts.excepted else None,
         skipped=skipped_table(facts),
+        unrecognised=unrecognised_table(facts) if facts.unrecognised else None,
         coverage=coverage_table(facts.coverage, "Every source of this report"),
         gaps=coverage_table([c for c in facts.coverage if is_gap(c)], "Sources not read completely"),
         app_href=pages,
@@ -134,17 +147,28 @@ def _tenant_parts(facts: Facts, site: Site, pages: dict[str, str]) -> dict[str, 
     }
 
 
+def apps_page(facts: Facts, site: Site) -> str:
+    """Return the page of all apps."""
+    pages = {r.app["service_principal_id"]: _app_link(r.app) for r in apps_with_findings(facts)}
+    return render("apps.html.j2", here="apps.html", up="", site=site, **all_apps(facts.apps, pages))
+
+
 def app_pages(facts: Facts, site: Site) -> dict[str, str]:
     """Return the page of every app with an open finding, by file name."""
-    pages = {}
+    return {name: render("app.html.j2", **context) for name, context in app_contexts(facts, site).items()}
+
+
+def app_contexts(facts: Facts, site: Site) -> dict[str, dict[str, Any]]:
+    """Return what the template of each app page needs, by file name, worst app first."""
+    found = {}
     for risk in apps_with_findings(facts):
         row = risk.app
         if facts.is_tenant(row):
             continue
-        context = app_context(facts, row["service_principal_id"])
         name = app_page_name(row["app_id"], row["service_principal_id"])
-        pages[name] = render("app.html.j2", here=f"apps/{name}", up="../", site=site, facts=facts, **context)
-    return pages
+        frame = {"here": f"apps/{name}", "up": "../", "site": site, "facts": facts}
+        found[name] = frame | app_context(facts, row["service_principal_id"])
+    return found
 
 
 def owner_names(facts: Facts, service_principal_id: str) -> str:

@@ -96,6 +96,20 @@ def action_groups(actions: list[Record]) -> list[ActionGroup]:
     return [ActionGroup(rows[0], tuple(rows)) for rows in groups.values()]
 
 
+def lanes(groups: list[ActionGroup]) -> dict[str, list[ActionGroup]]:
+    """Sort the plan into Now, Next and Later, each in the plan's order; a lane of nothing stays, and is empty.
+
+    Now is what answers a critical finding, or a high one without much effort; next the other high ones and the medium
+    ones; later the rest.
+    """
+    found: dict[str, list[ActionGroup]] = {"Now": [], "Next": [], "Later": []}
+    for group in groups:
+        severity, effort = group.first["severity"], group.first["effort"]
+        urgent = severity == "critical" or (severity == "high" and effort != "high")
+        found["Now" if urgent else "Next" if severity in ("high", "medium") else "Later"].append(group)
+    return found
+
+
 def headline(facts: Facts) -> str:
     """Say in one or two sentences what stands and what changed."""
     counts = severities(facts)

@@ -88,6 +88,8 @@ class Suite:
     """Notebooks executed at the same time."""
     timeout_seconds: int = 300
     """For one notebook."""
+    analyst: tuple[Notebook, ...] = ()
+    """Notebooks that no report runs: analysts put their questions to them."""
 
     def chosen(self, only: str | None = None) -> tuple[Notebook, ...]:
         """Return all notebooks, or the one named `only`; raises `ConfigError` for a name that is none."""
@@ -116,15 +118,17 @@ def load_suite(folder: Path | None = None) -> Suite:
     file = folder / "suite.toml"
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
-        notebooks = tuple(
-            Notebook(n["name"], n["title"], n["question"], folder / f"{n['name']}.ipynb") for n in content["notebook"]
+        notebooks, analyst = (
+            tuple(Notebook(n["name"], n["title"], n["question"], folder / f"{n['name']}.ipynb") for n in listed)
+            for listed in (content["notebook"], content.get("analyst", []))
         )
-        suite = Suite(notebooks, int(content.get("workers", 2)), int(content.get("timeout_seconds", 300)))
+        workers, timeout = int(content.get("workers", 2)), int(content.get("timeout_seconds", 300))
+        suite = Suite(notebooks, workers, timeout, analyst)
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"The notebook suite {file} cannot be read ({error}); each entry needs name, title and question."
         ) from error
-    for notebook in notebooks:
+    for notebook in (*notebooks, *analyst):
         if not notebook.path.is_file():
             raise ConfigError(f"The notebook suite {file} names {notebook.name}, but {notebook.path} does not exist.")
     return suite

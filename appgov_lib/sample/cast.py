@@ -5,7 +5,7 @@ A detection must leave the look-alikes and the hostile names alone. Everything e
 
 from __future__ import annotations
 
-from appgov_lib.sample.member import Credential, Kind, Member
+from appgov_lib.sample.member import Credential, Intruder, Kind, Member
 from appgov_lib.sample.stories import STORIES
 
 _UNUSED_TOO = ("overprivileged-app", "unused-app")
@@ -109,15 +109,18 @@ SUPPORT = (
         "internal-api", "Inventory API", "internal", "nothing", why="publishes the roles that internal clients hold"
     ),
     Member(
-        "directory-role",
+        "stolen-app",
         "Mailbox Provisioning Runbook",
         "internal",
         "mail-robot",
-        (),
+        ("credential-then-new-place", "credential-then-new-data", "app-from-new-network"),
         ("overprivileged-app",),
         calls=7,
+        credentials=(Credential("secret", 160, -205), Credential("secret", 4.4, -86, name="backup")),
+        intruder=Intruder(credential=1, day=87, country="MD", calls=("mail",)),
         extra_roles=(("00000002-0000-0ff1-ce00-000000000000", "Exchange.ManageAsApp"),),
-        why="holds Exchange.ManageAsApp and the role Exchange Administrator",
+        why="holds Exchange.ManageAsApp and the role Exchange Administrator; may read all mail and never did, until a "
+        "second secret was added on 2026-11-11 and used from another country from the next day on",
     ),
     Member(
         "disabled-by-user",

@@ -145,7 +145,7 @@ def _event(records: Records, row: dict[str, Any]) -> dict[str, Any]:
     app = row.get("ClientAppId") or row.get("ApplicationId") or (row["ObjectId"] if operation == _CONSENT else "")
     people = records.people
     index = records.world.index_of_app.get(app) if workload != "AzureActiveDirectory" else None
-    place = people.app_place(index) if index is not None else PLACES[0]
+    place = people.app_place(index, row["ClientIP"]) if index is not None else PLACES[0]
     person = row["UserId"] if "@" in row["UserId"] else ""
     return {
         "Timestamp": f"{row['CreationTime']}.0000000Z",

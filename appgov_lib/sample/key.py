@@ -9,7 +9,6 @@ from appgov_lib.sample.cast import BENIGN, BUSY_MICROSOFT, CAST, HOSTILE
 from appgov_lib.sample.member import Member
 from appgov_lib.sample.people import People
 from appgov_lib.sample.profiles import PROFILES
-from appgov_lib.sample.stories import STORIES
 from appgov_lib.sample.world import Size, World, default_users
 
 _LATER = ("unusual-data-transfer", "app-went-silent")
@@ -34,7 +33,7 @@ def answer_key(seed: int = 7, service_principals: int = 400) -> dict[str, Any]:
         tolerated += [[policy, app_id] for policy in member.tolerate]
         if member in BENIGN or member in HOSTILE:
             quiet.append({"story": member.story, **_who(world, people, index), "why": member.why, "must_not": ["*"]})
-        if member in STORIES:
+        if member.expect:
             facts = _facts(world, index, member)
             stories.append(
                 {

@@ -23,6 +23,19 @@ class Credential:
 
 
 @dataclass(frozen=True)
+class Intruder:
+    """Somebody who uses the app beside its owner, with a credential of their own."""
+
+    credential: int
+    """Which of the app's credentials is theirs."""
+    day: int
+    """The day on which they begin."""
+    country: str
+    calls: tuple[str, ...]
+    """The calls of the profile that only they make."""
+
+
+@dataclass(frozen=True)
 class Member:
     """One app of the cast."""
 
@@ -58,5 +71,6 @@ class Member:
     country: str = "IE"
     extra_roles: tuple[tuple[str, str], ...] = ()
     """(resource app id, role) besides those of the profile."""
+    intruder: Intruder | None = None
     enabled: bool = True
     disabled_by_microsoft: str | None = None

@@ -96,9 +96,11 @@ class People:
             return f"2001:db8:{user // 250:x}::{user % 250 + 1:x}"
         return f"203.0.113.{user % 250 + 1}"
 
-    def app_place(self, index: int) -> Place:
-        """Where an app that signs in as itself runs."""
+    def app_place(self, index: int, address: str = "") -> Place:
+        """Where an app that signs in as itself runs, or the intruder sits whose `address` it is."""
         member = self.world.member(index)
+        if member and member.intruder and address in {self.intruder_address(index, 0), self.intruder_address(index, 1)}:
+            return _BY_COUNTRY[member.intruder.country]
         if member:
             return _BY_COUNTRY[member.country]
         return PLACES[(0, 0, 2, 3)[index % 4]]
@@ -107,6 +109,10 @@ class People:
         """One of the app's two addresses."""
         network = "192.0.2" if self.app_place(index).country in ("NG", "MD") else "198.51.100"
         return f"{network}.{(index * 2 + turn % 2) % 250 + 1}"
+
+    def intruder_address(self, index: int, turn: int) -> str:
+        """One of the two addresses of somebody who uses the app beside its owner."""
+        return f"192.0.2.{(index * 2 + turn % 2) % 250 + 1}"
 
     def vendor(self, index: int) -> str:
         """Name of the publisher of an external app."""

@@ -110,7 +110,7 @@ class Records:
             )
         return known
 
-    def _key(self, index: int, word: int) -> tuple[str, str]:
+    def _key(self, index: int, word: int, day: int) -> tuple[str, str]:
         """(key id, clientCredentialType) of the credential used: a live one of the app, or one of its home tenant."""
         keys = self._keys.get(index)
         if keys is None:
@@ -121,7 +121,17 @@ class Records:
                 if credential.last_used is None
             ]
             keys = self._keys[index] = found or [(ids.guid(self.world.seed, "foreign key", index), "clientSecret")]
+        member = self.world.member(index)
+        if member and member.intruder and day < member.intruder.day:
+            keys = [key for key in keys if key[0] != self.world.key_id(index, member.intruder.credential)]
         return keys[word % len(keys)]
+
+    def _app_address(self, index: int, turn: int, key: str) -> str:
+        """The address an app signs in from with the credential `key`."""
+        member = self.world.member(index)
+        if member and member.intruder and key == self.world.key_id(index, member.intruder.credential):
+            return self.people.intruder_address(index, turn)
+        return self.people.app_address(index, turn)
 
     def resource(self, index: int) -> tuple[str, str, str]:
         """(app id, name, service principal id) of the API the app signs in to."""
@@ -207,9 +217,10 @@ class Records:
             place = _NOWHERE
             asn: int | str = "null"
         else:
-            key, kind = self._key(app, other >> 8)
-            where = self.people.app_place(app)
-            address, place, asn = self.people.app_address(app, other), where.json, where.asn
+            key, kind = self._key(app, other >> 8, day)
+            address = self._app_address(app, other, key)
+            where = self.people.app_place(app, address)
+            place, asn = where.json, where.asn
         return (
             f'{{"id":"{identifier}","createdDateTime":"{DATES[day]}T{SECOND_OF_DAY[second]}Z",'
             f'"userDisplayName":null,"userPrincipalName":null,"userId":"","appId":"{app_id}","appDisplayName":{app_name},'
@@ -314,6 +325,10 @@ class Records:
         if not delegated or "offline_access" in profile.scopes:
             people = self.people
             behind = (people.app_address(app, 0), people.app_address(app, 1), people.app_place(app).country)
+        member = world.member(app)
+        if member and member.intruder and CALL_NAMES[call] in member.intruder.calls:
+            first = self.people.intruder_address(app, 0)
+            behind = (first, self.people.intruder_address(app, 1), self.people.app_place(app, first).country)
         app_id, sp_id, _, _ = self._app(app)
         return (
             f'"https://graph.microsoft.com/v1.0{what.path}"',

@@ -81,6 +81,11 @@ class Rhythm:
             if member.credentials and member.first_day == int(DAYS - member.credentials[0].starts) > 0
         }
         """(app, day) of apps that start to work with a credential of that very day: the second it was added."""
+        self._intruders = {
+            number: (member.intruder.day, [CALL_NAMES.index(name) for name in member.intruder.calls])
+            for number, member in enumerate(CAST, start=world.cast_start)
+            if member.intruder
+        }
 
     def counts(self, stream: int, day: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(apps, events of each) on `day` (0..90), for the apps that use the stream at all."""
@@ -148,6 +153,10 @@ class Rhythm:
         if stream == CALL_STREAM and total:
             profile = world.profile[app]
             call = self._slots[profile, (turn + day) % self._slot_count[profile]]
+            for number, (start, theirs) in self._intruders.items():
+                if day < start:
+                    own = [name for name in self._slots[world.profile[number]] if name not in theirs]
+                    call[(app == number) & np.isin(call, theirs)] = own[0]
             size = self._sizes(day, app, call)
             group, second = self._batches(profile, call, word, second)
         order = np.argsort(-second, kind="stable")

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from appgov_lib import lookalikes
 from appgov_lib.errors import ConfigError
 from appgov_lib.least_privilege import COVER_OPTIONS, smallest_cover
 
@@ -112,7 +113,7 @@ def _model(entry: dict[str, Any], folder: Path) -> Model:
 
 
 def prepare(con: duckdb.DuckDBPyConnection, own: Path | None = None) -> None:
-    """Load what models share into `con`: macros, empty tables for the builder, reference tables, `smallest_cover`.
+    """Load what models share into `con`: macros, empty tables for the builder, reference tables, Python functions.
 
     A reference table is called `ref_<file stem>`; all its columns are text. `own` is a folder whose tables stand in
     for the shipped ones of the same name or add to them, where that is allowed; raises `ConfigError` for one that is
@@ -131,6 +132,9 @@ def prepare(con: duckdb.DuckDBPyConnection, own: Path | None = None) -> None:
         )
     # the one rule that is no SQL: a search over combinations
     con.create_function("smallest_cover", smallest_cover, [COVER_OPTIONS], "VARCHAR[]")
+    # and what needs to know Unicode's letters
+    for name in lookalikes.FUNCTIONS:
+        con.create_function(name, getattr(lookalikes, name), ["VARCHAR"], "VARCHAR")
 
 
 def reference_tables(own: Path | None = None) -> list[Path]:

@@ -42,6 +42,9 @@ which the first is too little is begun anew with the second, a share of the mach
 findings and actions need the rest for themselves."""
 _WRITES = {"checkpoint_threshold": "1GB"}
 """Without it the whole file would be written over every 16 MB."""
+_ROW_GROUP = 30_720
+"""Rows of a table that are read and written together. DuckDB's own 122,880 are a whole table of most tenants: one
+thread would read it alone, and what fills no group goes to the log first and to the file in a second writing."""
 _READER = {**_NO_EXTENSIONS, "enable_external_access": "false", "lock_configuration": "true"}
 
 
@@ -105,7 +108,11 @@ class Scratch:
         """Create the file at `path`; raw data may be read from the folders `readable`, and from nowhere else."""
         self.path = path
         self._config = {**_NO_EXTENSIONS, **_WRITES, "memory_limit": memory}
-        self.con = duckdb.connect(str(path), config=dict(self._config))
+        # only a file that is attached can be given a size of row groups
+        self.con = duckdb.connect(":memory:", config={**self._config, "temp_directory": f"{path}.tmp"})
+        place = str(path).replace("'", "''")
+        self.con.execute(f"ATTACH '{place}' AS warehouse (ROW_GROUP_SIZE {_ROW_GROUP})")
+        self.con.execute("USE warehouse")
         path.chmod(0o600)
         self.con.execute("SET TimeZone = 'UTC'")
         folders = [str(folder.resolve()) for folder in (*readable, path.parent)]
@@ -116,6 +123,7 @@ class Scratch:
 
     def seal(self) -> duckdb.DuckDBPyConnection:
         """Close the way to the raw files: rules that users write see the new file and nothing else."""
+        self.con.execute("CHECKPOINT")
         self.con.close()
         if self._config["memory_limit"] == MEMORY:
             self._config["memory_limit"] = _BESIDE_PYTHON

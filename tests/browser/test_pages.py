@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 
@@ -105,16 +106,81 @@ def test_tables_sort_by_value_and_unknown_stays_last(demo_report, visit):
     head = table.locator("thead th", has_text="Data returned")
     column = head.evaluate("h => h.cellIndex")
     values = f"t => [...t.tBodies[0].rows].map(r => r.cells[{column}].dataset.sort)"
-    head.locator("button").click()
+    head.locator(".dt-column-title").click()
     assert head.get_attribute("aria-sort") == "ascending"
     rising = [float(v) for v in table.evaluate(values) if v]
     assert rising == sorted(rising)
-    head.locator("button").press("Enter")
+    head.locator("[role=button]").first.press("Enter")
     assert head.get_attribute("aria-sort") == "descending"
     assert [float(v) for v in table.evaluate(values) if v] == rising[::-1]
-    table.evaluate(f"t => t.tBodies[0].rows[0].cells[{column}].dataset.sort = ''")
-    head.locator("button").click()
-    assert table.evaluate(values)[-1] == ""
+    opened.quiet()
+
+
+UNKNOWN_LAST = """() => {
+  var t = document.querySelector("table.sortable"), last = t.tBodies[0].rows.length - 1;
+  var c = [...t.tHead.rows[0].cells].findIndex(h => h.textContent.includes("Data returned"));
+  var api = new DataTable.Api(t);
+  api.row(3).node().cells[c].dataset.sort = "";
+  api.rows().invalidate("dom");
+  return ["asc", "desc"].map(way => {
+    api.order([c, way]).draw();
+    return t.tBodies[0].rows[last].cells[c].dataset.sort;
+  });
+}"""
+
+
+def test_unknown_stays_last_in_either_direction(demo_report, visit):
+    assert visit(demo_report / "03_data_transfer.html").page.evaluate(UNKNOWN_LAST) == ["", ""]
+
+
+def long_table(opened):
+    """The first table of a page that is long enough to be searched."""
+    return opened.page.locator(".dt-container").filter(has=opened.page.locator(".dt-search")).first
+
+
+def test_a_view_of_a_table_is_in_the_address_and_opens_again(demo_report, visit):
+    opened = visit(demo_report / "06_permissions.html")
+    box = long_table(opened)
+    whole = box.locator("tbody tr").count()
+    box.locator(".dt-search input").fill("Mail.Send")
+    box.get_by_role("button", name="Columns").click()
+    opened.page.locator(".dt-button-collection .dt-button", has_text="Privilege").first.click()
+    opened.page.keyboard.press("Escape")
+    found = box.locator("tbody tr").count()
+    assert 0 < found < whole
+    address = opened.page.evaluate("location.hash")
+    assert address.startswith("#view=")
+    other = visit(demo_report / "06_permissions.html")
+    other.page.goto((demo_report / "06_permissions.html").resolve().as_uri() + address)
+    other.page.reload()
+    again = long_table(other)
+    assert again.locator("tbody tr").count() == found
+    assert again.locator("thead th", has_text="Privilege").count() == 0
+    assert again.locator(".dt-search input").input_value() == "Mail.Send"
+    opened.quiet()
+
+
+def test_a_table_leaves_as_csv_that_no_spreadsheet_runs(demo_report, visit):
+    opened = visit(demo_report / "06_permissions.html")
+    box = long_table(opened)
+    box.locator("tbody tr").first.locator("th, td").first.evaluate("cell => { cell.textContent = '=1+2'; }")
+    with opened.page.expect_download() as saved:
+        box.get_by_role("button", name="CSV").click()
+    with Path(saved.value.path()).open(encoding="utf-8-sig", newline="") as handle:
+        lines = [row for row in csv.reader(handle) if row]
+    assert saved.value.suggested_filename.endswith(".csv")
+    assert lines[0][0] == "App"
+    assert len(lines) == 1 + box.locator("tbody tr").count()
+    assert lines[1][0] == "'=1+2"
+
+
+def test_every_row_is_on_paper_and_without_script(demo_report, visit):
+    page = demo_report / "05_findings_and_actions.html"
+    plain = visit(page, script=False)
+    rows = plain.page.locator("table.sortable tbody tr").count()
+    opened = visit(page)
+    opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert opened.page.locator("table.sortable tbody tr").count() == rows > 50
 
 
 def test_the_keyboard_reaches_the_content_first(demo_report, visit):

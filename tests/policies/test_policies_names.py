@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 from policy_tables import GRAPH, cover, found, one
-from state_tables import put, state_warehouse
+from state_tables import put, read_names, state_warehouse
 
 from appgov_lib.errors import UserError
 from appgov_lib.store.models import REFERENCE_DIR
@@ -85,6 +85,7 @@ def test_foreign_app_is_silent(con, app: dict[str, Any], held: dict[str, Any]):
 def test_names_that_read_like_microsofts(con, name: str, reported: bool):
     put(con, "app_inventory", display_name=name)
     put(con, "stg_service_principals")
+    read_names(con)
     assert len(found(con, "imitates-microsoft")) == int(reported)
 
 
@@ -92,6 +93,7 @@ def test_names_that_read_like_microsofts(con, name: str, reported: bool):
 def test_what_may_be_microsofts_own_does_not_imitate(con, app: dict[str, Any], principal: dict[str, Any]):
     put(con, "app_inventory", display_name="Microsoft Teams", **app)
     put(con, "stg_service_principals", **principal)
+    read_names(con)
     assert found(con, "imitates-microsoft").empty
 
 
@@ -115,6 +117,7 @@ def test_odd_names(con, name: str, level: str, oddity: str | None):
     put(con, "stg_users", user_id="u1", display_name="Ada Lovelace", user_principal_name="ada@x.example")
     put(con, "stg_users", user_id="u2", display_name="Ada Lovelace", user_principal_name="ada2@x.example")
     put(con, "app_inventory", display_name=name, privilege_level=level)
+    read_names(con)
     rows = found(con, "odd-app-name")
     assert [json.loads(text)["oddity"] for text in rows["evidence"]] == ([oddity] if oddity else [])
 

@@ -73,7 +73,7 @@ def added() -> Found:
 
 
 def test_each_credential_that_came_in_the_week_is_told_once(con: Any) -> None:
-    assert len(added()) == 2
+    assert len(added()) == 3
     assert found(con, "credential-added") == added()
 
 

@@ -17,7 +17,7 @@ WITH held AS (
     FROM stg_service_principals
 ),
 
-credentials AS (
+described AS MATERIALIZED (
     SELECT
         credential_origin,
         object_id,
@@ -33,7 +33,21 @@ credentials AS (
         to_utc(credential ->> '$.startDateTime') AS starts_at,
         to_utc(credential ->> '$.endDateTime') AS ends_at
     FROM held
-    WHERE guid(credential ->> '$.keyId') IS NOT NULL
+),
+
+-- Hardly any key is listed twice, and ranking is dear, so only those whose hash occurs again are ranked.
+repeated AS (
+    SELECT hash(object_id, key_id) AS mark FROM described GROUP BY mark HAVING count(*) > 1
+),
+
+credentials AS (
+    SELECT *
+    FROM described
+    WHERE key_id IS NOT NULL AND hash(object_id, key_id) NOT IN (SELECT mark FROM repeated)
+    UNION ALL
+    SELECT *
+    FROM described
+    WHERE key_id IS NOT NULL AND hash(object_id, key_id) IN (SELECT mark FROM repeated)
     QUALIFY row_number() OVER (PARTITION BY object_id, key_id ORDER BY ends_at DESC, name) = 1
     UNION ALL
     -- another issuer's token in place of a secret: nothing that could end or leak

@@ -16,12 +16,22 @@ WITH found AS (
     SELECT * FROM hygiene_settings
 ),
 
+-- Nearly every object has one row for a check, so only the others are ranked.
+repeated AS (
+    SELECT hash(object_id, check_id) AS mark FROM found GROUP BY mark HAVING count(*) > 1
+),
+
 -- The worst of its kind stands for the others: a finding before a doubt, a doubt before a no.
 worst AS (
+    SELECT *, CAST(verdict = 'yes' AS BIGINT) AS hits
+    FROM found
+    WHERE hash(object_id, check_id) NOT IN (SELECT mark FROM repeated)
+    UNION ALL
     SELECT
         *,
         count(*) FILTER (verdict = 'yes') OVER (PARTITION BY object_id, check_id) AS hits
     FROM found
+    WHERE hash(object_id, check_id) IN (SELECT mark FROM repeated)
     QUALIFY row_number() OVER (
         PARTITION BY object_id, check_id
         -- 'yes', 'unknown', 'no'

@@ -1,13 +1,23 @@
 -- grain: service principal or app registration that was ever seen, by object id
 -- source: apps_seen_history
 -- Names of what is gone are needed too, so the current tables are not enough.
-WITH latest AS (
+-- Nearly everything has one form, and nothing to pick.
+WITH several AS (
+    SELECT object_id FROM apps_seen_history GROUP BY object_id HAVING count(*) > 1
+),
+
+latest AS (
+    SELECT object_id, source, app_id, display_name
+    FROM apps_seen_history
+    ANTI JOIN several USING (object_id)
+    UNION ALL
     SELECT
         object_id,
         max(source) AS source,
         arg_max(app_id, (readings[-1], app_id)) AS app_id,
         arg_max(display_name, (readings[-1], display_name)) AS display_name
     FROM apps_seen_history
+    SEMI JOIN several USING (object_id)
     GROUP BY object_id
 ),
 

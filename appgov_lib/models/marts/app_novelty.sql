@@ -1,21 +1,36 @@
 -- grain: app x log x dimension
 -- source: first_seen_values, app_first_seen
 -- Windows of equal length are compared, and new values are counted: more days always show more distinct values.
-WITH periods AS (
+-- Each value once: counted so, it is less work than count(DISTINCT) for each window.
+WITH shown AS (
     SELECT
         app_id,
         family,
         dimension,
-        count(DISTINCT value) FILTER (is_now) AS values_now,
-        count(DISTINCT value) FILTER (NOT is_now) AS values_previous,
-        CAST(coalesce(sum(events) FILTER (is_now), 0) AS BIGINT) AS events_now,
-        CAST(coalesce(sum(events) FILTER (NOT is_now), 0) AS BIGINT) AS events_previous
+        value,
+        count(*) FILTER (is_now) > 0 AS is_now,
+        count(*) FILTER (NOT is_now) > 0 AS is_previous,
+        sum(events) FILTER (is_now) AS events_now,
+        sum(events) FILTER (NOT is_now) AS events_previous
     FROM (
         SELECT *, day > CAST($as_of AS DATE) - CAST($days AS INTEGER) AS is_now
         FROM first_seen_values
         WHERE day > CAST($as_of AS DATE) - 2 * CAST($days AS INTEGER)
     )
-    GROUP BY ALL
+    GROUP BY app_id, family, dimension, value
+),
+
+periods AS (
+    SELECT
+        app_id,
+        family,
+        dimension,
+        count(value) FILTER (is_now) AS values_now,
+        count(value) FILTER (is_previous) AS values_previous,
+        CAST(coalesce(sum(events_now), 0) AS BIGINT) AS events_now,
+        CAST(coalesce(sum(events_previous), 0) AS BIGINT) AS events_previous
+    FROM shown
+    GROUP BY app_id, family, dimension
 ),
 
 news AS (

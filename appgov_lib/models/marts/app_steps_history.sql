@@ -5,9 +5,19 @@ WITH firsts AS (
     SELECT source, min(readings[1]) AS first_reading FROM apps_seen_history GROUP BY source
 ),
 
+-- Nearly every app has one form, whose readings are in order already.
+several AS (
+    SELECT source, object_id FROM apps_seen_history GROUP BY source, object_id HAVING count(*) > 1
+),
+
 spans AS (
+    SELECT source, object_id, unnest(runs(readings)) AS run
+    FROM apps_seen_history
+    ANTI JOIN several USING (source, object_id)
+    UNION ALL
     SELECT source, object_id, unnest(runs(list_sort(list_distinct(flatten(list(readings)))))) AS run
     FROM apps_seen_history
+    SEMI JOIN several USING (source, object_id)
     GROUP BY source, object_id
 ),
 
@@ -31,7 +41,7 @@ forms AS (
                 assignment_required
         ) AS form
     FROM apps_seen_history
-    QUALIFY count(*) OVER (PARTITION BY source, object_id) > 1
+    SEMI JOIN several USING (source, object_id)
 ),
 
 turns AS (

@@ -84,4 +84,3 @@ SELECT
     -- NULL: not known
     is_in
 FROM marks
-ORDER BY category, service_principal_id

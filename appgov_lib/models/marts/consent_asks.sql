@@ -32,4 +32,3 @@ LEFT JOIN app_permissions AS p
 LEFT JOIN scope_kinds AS k ON k.resource_id = h.resource_id AND k.permission = h.permission
 LEFT JOIN stg_service_principals AS client ON client.service_principal_id = h.service_principal_id
 LEFT JOIN stg_service_principals AS api ON api.service_principal_id = h.resource_id
-ORDER BY h.service_principal_id, h.resource_id, h.permission

@@ -1,7 +1,8 @@
 -- grain: permission held (service principal x resource x permission x type)
 -- source: stg_delegated_grants, stg_app_role_assignments, permission_definitions
 WITH delegated AS (
-    SELECT
+    -- each user once: counted so, it is half the work of count(DISTINCT)
+    SELECT DISTINCT
         service_principal_id,
         resource_id,
         unnest(scopes) AS permission,
@@ -19,7 +20,7 @@ delegated_permissions AS (
         'delegated' AS permission_type,
         -- one consent for everybody outweighs any number of single ones
         CASE WHEN bool_or(consent_type = 'AllPrincipals') THEN 'admin' ELSE 'user' END AS consent_type,
-        count(DISTINCT CASE WHEN consent_type = 'Principal' THEN principal_id END) AS consented_users,
+        count(principal_id) FILTER (consent_type = 'Principal') AS consented_users,
         -- Graph keeps no date for delegated grants
         CAST(NULL AS TIMESTAMP) AS granted_at,
         CAST(NULL AS VARCHAR) AS app_role_id

@@ -59,6 +59,13 @@ by_policy AS (
     GROUP BY ALL
 ),
 
+-- Every app is asked against all of them, so their names are put together once.
+policies_of_users AS (
+    SELECT string_agg(DISTINCT policy_id, ', ' ORDER BY policy_id) AS policies
+    FROM consent_policy_widths
+    WHERE is_for_users
+),
+
 -- one policy that allows is enough
 any_policy AS (
     SELECT
@@ -67,8 +74,9 @@ any_policy AS (
         permission,
         max(match) AS match,
         bool_or(asks_for_class) AS asks_for_class,
-        string_agg(policy_id, ', ' ORDER BY policy_id) AS policies
+        max(s.policies) AS policies
     FROM by_policy
+    CROSS JOIN policies_of_users AS s
     GROUP BY ALL
 )
 
@@ -95,4 +103,3 @@ SELECT
 FROM consent_asks AS a
 CROSS JOIN setting AS s
 LEFT JOIN any_policy AS p USING (service_principal_id, resource_id, permission)
-ORDER BY service_principal_id, resource_id, permission

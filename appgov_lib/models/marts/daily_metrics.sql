@@ -68,31 +68,34 @@ calls AS (
     GROUP BY app_id, day
 ),
 
-metrics AS (
-    SELECT d.app_id, 'sign_ins' AS metric, d.day, coalesce(s.sign_ins, 0) AS value
+-- Joined once for the two metrics each gives.
+sign_in_days AS (
+    SELECT d.app_id, d.day, coalesce(s.sign_ins, 0) AS sign_ins, coalesce(s.failures, 0) AS failures
     FROM seen_days AS d
     LEFT JOIN sign_ins AS s ON s.app_id = d.app_id AND s.day = d.day
     WHERE d.family = 'sign_ins'
-    UNION ALL
-    SELECT d.app_id, 'failures' AS metric, d.day, coalesce(s.failures, 0) AS value
-    FROM seen_days AS d
-    LEFT JOIN sign_ins AS s ON s.app_id = d.app_id AND s.day = d.day
-    WHERE d.family = 'sign_ins'
-    UNION ALL
-    SELECT d.app_id, 'api_calls' AS metric, d.day, coalesce(c.calls, 0) AS value
-    FROM seen_days AS d
-    LEFT JOIN calls AS c ON c.app_id = d.app_id AND c.day = d.day
-    WHERE d.family = 'api_activity'
-    UNION ALL
-    -- calls whose size is not known leave the day out; no call at all is 0 bytes
+),
+
+call_days AS (
     SELECT
         d.app_id,
-        'bytes_returned' AS metric,
         d.day,
-        CASE WHEN c.app_id IS NULL THEN 0 ELSE c.bytes_returned END AS value
+        coalesce(c.calls, 0) AS calls,
+        -- calls whose size is not known leave the day out; no call at all is 0 bytes
+        CASE WHEN c.app_id IS NULL THEN 0 ELSE c.bytes_returned END AS bytes_returned
     FROM seen_days AS d
     LEFT JOIN calls AS c ON c.app_id = d.app_id AND c.day = d.day
     WHERE d.family = 'api_activity'
+),
+
+metrics AS (
+    SELECT app_id, 'sign_ins' AS metric, day, sign_ins AS value FROM sign_in_days
+    UNION ALL
+    SELECT app_id, 'failures' AS metric, day, failures AS value FROM sign_in_days
+    UNION ALL
+    SELECT app_id, 'api_calls' AS metric, day, calls AS value FROM call_days
+    UNION ALL
+    SELECT app_id, 'bytes_returned' AS metric, day, bytes_returned AS value FROM call_days
     UNION ALL
     -- outside the app's usual hours: eight weeks of it, and only of apps that have usual hours
     SELECT d.app_id, 'off_hours_sign_ins' AS metric, d.day, coalesce(o.sign_ins, 0) AS value

@@ -3,9 +3,7 @@
 --         consent_verdicts
 WITH grants AS (
     SELECT
-        grant_id,
-        service_principal_id,
-        resource_id,
+        grant_id, service_principal_id, resource_id,
         unnest(scopes) AS permission,
         'delegated' AS permission_type,
         CASE WHEN consent_type = 'Principal' THEN 'user' ELSE 'admin' END AS consent_type,
@@ -13,15 +11,17 @@ WITH grants AS (
     FROM stg_delegated_grants
     UNION ALL
     SELECT
-        assignment_id,
-        service_principal_id,
-        resource_id,
-        coalesce(permission, app_role_id),
-        'application',
-        'admin',
-        NULL
+        assignment_id, service_principal_id, resource_id,
+        coalesce(permission, app_role_id), 'application', 'admin', NULL
     FROM stg_app_role_assignments
     WHERE coalesce(principal_type, 'ServicePrincipal') = 'ServicePrincipal' AND app_role_id IS NOT NULL
+),
+
+-- Grants of apps that are never listed are left out before anything is joined to their permissions.
+apps AS (
+    SELECT service_principal_id, app_id, display_name, app_origin, publisher_verified
+    FROM app_inventory
+    WHERE is_first_party IS NOT TRUE AND service_principal_type IS DISTINCT FROM 'ManagedIdentity'
 ),
 
 -- Low permissions are left out of the list, but one blocked permission blocks the whole consent.
@@ -42,6 +42,7 @@ summed AS (
         arg_min(g.permission || ': ' || v.why, (CASE v.is_open WHEN false THEN 0 WHEN true THEN 2 ELSE 1 END,
             g.permission)) FILTER (g.consent_type = 'user') AS why
     FROM grants AS g
+    SEMI JOIN apps AS i ON i.service_principal_id = g.service_principal_id
     LEFT JOIN app_permissions AS p
         ON p.service_principal_id = g.service_principal_id AND p.resource_id = g.resource_id
         AND p.permission = g.permission AND p.permission_type = g.permission_type
@@ -59,6 +60,8 @@ consents AS (
         arg_max(consented_by_name, (consented_at, consented_by_id)) AS consented_by_name
     FROM grant_history
     WHERE valid_to IS NULL
+        -- where no consent is known there is nothing to pick
+        AND (consented_at IS NOT NULL OR consented_by_id IS NOT NULL OR consented_by_name IS NOT NULL)
     GROUP BY grant_id
 ),
 
@@ -76,11 +79,9 @@ risky AS (
         -- an administrator may consent for one user too
         s.consent_type = 'user' AND coalesce(c.consented_by_id = s.principal_id, true) AS by_user
     FROM summed AS s
-    INNER JOIN app_inventory AS i ON i.service_principal_id = s.service_principal_id
+    INNER JOIN apps AS i ON i.service_principal_id = s.service_principal_id
     LEFT JOIN consents AS c ON c.grant_id = s.grant_id
-    WHERE i.is_first_party IS NOT TRUE
-        AND i.service_principal_type IS DISTINCT FROM 'ManagedIdentity'
-        AND len(s.permissions) > 0
+    WHERE len(s.permissions) > 0
         AND (s.has_high AND s.consent_type = 'admin' OR s.consent_type = 'user'
             OR (i.app_origin = 'external' AND NOT i.publisher_verified))
 )

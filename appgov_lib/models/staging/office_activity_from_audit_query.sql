@@ -19,7 +19,8 @@ WITH typed AS (
             "FileSizeBytes": "VARCHAR",
             "SizeInBytes": "VARCHAR",
             "OperationCount": "VARCHAR",
-            "OperationProperties": "JSON"
+            "OperationProperties": "JSON",
+            "Parameters": "JSON"
         }') AS data
     FROM stg_audit_records
     WHERE log = 'office_activity'
@@ -78,6 +79,8 @@ SELECT
         CASE WHEN TRY_CAST(data."SizeInBytes" AS BIGINT) >= 0 THEN TRY_CAST(data."SizeInBytes" AS BIGINT) END
     ) AS bytes,
     office_items(operation, message_sizes, affected_sizes, data."OperationCount", data."OperationProperties") AS items,
+    office_throttled(operation, data."OperationProperties") AS is_throttled,
+    office_forwards(operation, data."Parameters", data."OperationProperties") AS forwards_to,
     'audit_query' AS shape,
     copies AS received
 FROM records

@@ -43,7 +43,8 @@ WITH records AS (
         "Folders": 'VARCHAR',
         "AffectedItems": 'VARCHAR',
         "OperationCount": 'VARCHAR',
-        "OperationProperties": 'VARCHAR'
+        "OperationProperties": 'VARCHAR',
+        "Parameters": 'VARCHAR'
     })
 )
 
@@ -89,5 +90,7 @@ SELECT
     ) AS bytes,
     office_items(filled(rtrim(trim("Operation"), '.')), message_sizes, affected_sizes, "OperationCount",
         "OperationProperties") AS items,
+    office_throttled("Operation", "OperationProperties") AS is_throttled,
+    office_forwards(filled(rtrim(trim("Operation"), '.')), "Parameters", "OperationProperties") AS forwards_to,
     'log_analytics' AS shape
 FROM records

@@ -37,7 +37,8 @@ WITH records AS (
         "FileSizeBytes": 'VARCHAR',
         "SizeInBytes": 'VARCHAR',
         "OperationCount": 'VARCHAR',
-        "OperationProperties": 'JSON'
+        "OperationProperties": 'JSON',
+        "Parameters": 'JSON'
     })
 )
 
@@ -80,5 +81,7 @@ SELECT
     ) AS bytes,
     office_items(filled(rtrim(trim("Operation"), '.')), message_sizes, affected_sizes, "OperationCount",
         "OperationProperties") AS items,
+    office_throttled("Operation", "OperationProperties") AS is_throttled,
+    office_forwards(filled(rtrim(trim("Operation"), '.')), "Parameters", "OperationProperties") AS forwards_to,
     'unified_audit' AS shape
 FROM records

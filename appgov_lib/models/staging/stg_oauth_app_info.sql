@@ -44,6 +44,19 @@ described AS (
             lambda p: CASE WHEN json_type(p) = 'VARCHAR' THEN TRY_CAST(json_extract_string(p, '$') AS JSON) ELSE p END
         ) AS permission_objects
     FROM seen
+),
+
+-- Taken apart at once: each word asked for by itself would read the object again.
+parted AS (
+    SELECT
+        *,
+        list_transform(
+            list_filter(permission_objects, lambda p: json_type(p) = 'OBJECT'),
+            lambda p: json_transform(p, '{"PermissionValue": "VARCHAR", "PermissionName": "VARCHAR",
+                "PermissionType": "VARCHAR", "PrivilegeLevel": "VARCHAR", "InUse": "VARCHAR", "TargetAppId": "VARCHAR",
+                "TargetAppDisplayName": "VARCHAR"}')
+        ) AS permission_parts
+    FROM described
 )
 
 SELECT
@@ -65,18 +78,17 @@ SELECT
     to_utc("LastModifiedTime") AS last_modified_at,
     to_utc("LastUsedTime") AS last_used_at,
     to_json(list_transform(
-        list_filter(permission_objects, lambda p: json_type(p) = 'OBJECT'),
+        permission_parts,
         lambda p: {
-            'permission': coalesce(json_extract_string(p, '$.PermissionValue'),
-                json_extract_string(p, '$.PermissionName')),
-            'permission_type': json_extract_string(p, '$.PermissionType'),
-            'privilege_level': json_extract_string(p, '$.PrivilegeLevel'),
-            'in_use': TRY_CAST(json_extract_string(p, '$.InUse') AS BOOLEAN),
-            'resource_app_id': guid(json_extract_string(p, '$.TargetAppId')),
-            'resource_name': json_extract_string(p, '$.TargetAppDisplayName')
+            'permission': coalesce(p."PermissionValue", p."PermissionName"),
+            'permission_type': p."PermissionType",
+            'privilege_level': p."PrivilegeLevel",
+            'in_use': TRY_CAST(p."InUse" AS BOOLEAN),
+            'resource_app_id': guid(p."TargetAppId"),
+            'resource_name': p."TargetAppDisplayName"
         }
     )) AS permissions,
     TRY_CAST(hunted("AssignedRoles") AS JSON) AS assigned_roles,
     observed_at
-FROM described
+FROM parted
 ORDER BY app_id

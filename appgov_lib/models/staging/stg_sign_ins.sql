@@ -1,6 +1,7 @@
 -- grain: sign-in
 -- source: every sign_ins_from_* shape; one row per id, the richest shape wins
-WITH records AS MATERIALIZED (
+-- Read twice, and only its ids the first time: a copy of such wide rows would be dearer.
+WITH records AS NOT MATERIALIZED (
     SELECT 1 AS preference, * FROM sign_ins_from_graph
     UNION ALL BY NAME
     SELECT 2 AS preference, * FROM sign_ins_from_diagnostic
