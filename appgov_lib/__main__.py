@@ -10,7 +10,7 @@ import traceback
 import click
 
 from appgov_lib.cli import cli
-from appgov_lib.errors import ExitCode, UserError
+from appgov_lib.errors import DiskFull, ExitCode, UserError, is_disk_full
 from appgov_lib.terminal import clean
 
 
@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:  # noqa: BLE001 - the outermost edge: whatever is left is a defect, told in one sentence
         if os.environ.get("APPGOV_DEBUG"):
             traceback.print_exc()
+        if is_disk_full(error):
+            _stop(str(DiskFull()), DiskFull.exit_code, arguments)
         _stop(
             f"Internal error ({type(error).__name__}: {error}). Nothing was published. "
             "Set APPGOV_DEBUG=1 and run again to see where.",

@@ -81,7 +81,9 @@ def backtest(
     if weeks < 1:
         raise ConfigError(f"The number of weeks is {weeks}; give 1 or more.")
     extra = user_folder(settings)
-    tried = _choices([policy_named(name, extra) for name in dict.fromkeys(policy_ids)], given or {})
+    own = settings.profile.thresholds
+    named = [policy_named(name, extra).with_thresholds(own.get(name, {})) for name in dict.fromkeys(policy_ids)]
+    tried = _choices(named, given or {})
     models = _needed(tried, snapshots)
     ledger, sources = read_ledger(settings), load_sources()
     rows: list[WeekRow] = []

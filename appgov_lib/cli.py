@@ -6,37 +6,34 @@ Heavy imports are inside the verbs, so that `appgov --help` answers at once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from appgov_lib import __version__
 from appgov_lib.actions_cli import actions_group
-from appgov_lib.errors import BusyError, ExitCode, WarehouseMissing
+from appgov_lib.errors import ExitCode, WarehouseMissing
+from appgov_lib.lock import hold as _hold
 from appgov_lib.options import asks_graph, cloud_option, common
 from appgov_lib.output import (
-    coverage_code,
     doctor_done,
     extract_done,
+    health_said,
     print_import,
     print_json,
     prune_done,
     report_done,
+    weekly_done,
 )
 from appgov_lib.permissions_file import permissions_group
 from appgov_lib.policies_cli import policies_group
 from appgov_lib.session import bars as _bars
 from appgov_lib.session import warehouse as _warehouse
 from appgov_lib.session import warehouse_as_of as _warehouse_as_of
-from appgov_lib.settings import Settings, private_dir
+from appgov_lib.settings import Settings
 from appgov_lib.terminal import clean
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 
@@ -64,10 +61,13 @@ def demo(settings: Settings, as_json: bool, quiet: bool, full: bool) -> int:
 @asks_graph
 @click.option("--source", "sources", multiple=True, metavar="NAME", help="Only this source; may be repeated.")
 def doctor(settings: Settings, as_json: bool, quiet: bool, sources: tuple[str, ...]) -> int:
-    """Say who signs in, and per source whether it can be read, why not, and what the report loses without it."""
+    """Say how weekly runs stand, who signs in, and per source whether it can be read and what is lost without it."""
     from appgov_lib.extract.doctor import diagnose
+    from appgov_lib.weekly.record import health
 
-    return doctor_done(diagnose(settings, now=_now(), names=sources), as_json)
+    state = health(settings, _now())
+    health_said(state)  # before the sign-in, which may be what has failed
+    return doctor_done(diagnose(settings, now=_now(), names=sources), as_json, state)
 
 
 @cli.command(name="setup-script")
@@ -204,30 +204,18 @@ def report(
 @cli.command()
 @common
 @asks_graph
+@click.option("--all-tenants", is_flag=True, help="Every tenant in appgov.toml, and a page that shows all of them.")
+@click.option("--again", is_flag=True, help="Do every stage anew, although this week's run has done it.")
 @click.option("--fail-on", type=click.Choice(SEVERITIES), help="Exit with 1 when a finding is at least this severe.")
-def weekly(settings: Settings, as_json: bool, quiet: bool, fail_on: str | None) -> int:
-    """Extract, build and report for the last complete week (Monday to Sunday, UTC); safe to run twice."""
-    from appgov_lib.actions.automatic import automatic, load_settings
-    from appgov_lib.as_of import last_week
-    from appgov_lib.extract.run import extract as run_extract
-    from appgov_lib.report import build_report
-    from appgov_lib.store import retention
-    from appgov_lib.store.build import build as run_build
+def weekly(settings: Settings, as_json: bool, quiet: bool, all_tenants: bool, again: bool, fail_on: str | None) -> int:
+    """Extract, build, report and deliver the last complete week (Monday to Sunday, UTC); safe to run twice."""
+    from appgov_lib.weekly.run import Wishes
+    from appgov_lib.weekly.tenants import run_all, run_one
 
-    retention.configured_days()  # a setting that is wrong is told before hours of reading
-    load_settings(settings)
-    now = _now()
-    as_of = last_week(now.date())
-    with _hold(settings), _bars(quiet) as bars:
-        snapshot = run_extract(settings, now=now, progress=bars.rows)
-        run_build(settings, as_of, progress=bars.step)
-        acted = automatic(settings, clock=_now, tell=bars.step)
-        result = build_report(settings, as_of, now=now, progress=bars.step)
-        retention.prune_as_set(settings, now)
-    code = report_done(result, as_json) or coverage_code(snapshot) or (0 if acted.whole else ExitCode.PARTIAL)
-    if fail_on and code == ExitCode.DONE and _findings_at(settings, fail_on):
-        return ExitCode.FINDINGS
-    return code
+    wishes = Wishes(quiet, again, fail_on or "")
+    if all_tenants:
+        return weekly_done(run_all(settings, _now, wishes), as_json, many=True)
+    return weekly_done([run_one(settings, _now, wishes)], as_json)
 
 
 @cli.command()
@@ -239,7 +227,7 @@ def prune(settings: Settings, as_json: bool, quiet: bool, keep_days: int | None,
     from appgov_lib.store import retention
 
     with _hold(settings):
-        days = retention.configured_days() if keep_days is None else keep_days
+        days = retention.configured_days(profile=settings.profile) if keep_days is None else keep_days
         result = retention.prune(settings, days, _now(), dry_run) if days is not None else None
     return prune_done(result, dry_run, as_json)
 
@@ -278,21 +266,6 @@ def _as_of(settings: Settings, text: str | None) -> date:
     from appgov_lib.extract.snapshot import read_snapshots
 
     return parse_date(text, "--as-of") if text else default_as_of(read_snapshots(settings.raw_dir))
-
-
-@contextmanager
-def _hold(settings: Settings) -> Iterator[None]:
-    """Hold the tenant for one run; `BusyError` when another process has it."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(private_dir(settings.data_dir) / ".run.lock", timeout=0, mode=0o600)
-    try:
-        with lock:
-            yield
-    except Timeout:
-        raise BusyError(
-            f"Another appgov run holds tenant {settings.tenant} in {settings.home}; wait for it to end."
-        ) from None
 
 
 cli.add_command(actions_group(common, _hold, _now))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from appgov_lib.extract.credentials import ReadyToken
 from appgov_lib.extract.run import extract
 from appgov_lib.extract.snapshot import read_snapshots
+from appgov_lib.profiles import Profile
 from appgov_lib.progress import Bars
 from appgov_lib.settings import Settings
 
@@ -26,7 +27,7 @@ def build_sample(settings: Settings, *, full: bool = False, bars: Bars | None = 
     from appgov_lib.store.build import build
 
     bars = bars or Bars(quiet=True)
-    settings = replace(settings, tenant="sample")
+    settings = replace(settings, tenant="sample", profile=Profile())
     done = any(snapshot.kind == "extract" for snapshot in read_snapshots(settings.raw_dir))
     if full or not done:
         bars.step("Extracting the sample tenant from a loopback server ...")
@@ -54,4 +55,6 @@ def run_demo(settings: Settings, *, full: bool = False, bars: Bars | None = None
     bars = bars or Bars(quiet=True)
     build_sample(settings, full=full, bars=bars)
     bars.step("Running the notebooks and writing the report ...")
-    return build_report(replace(settings, tenant="sample"), AS_OF, now=NOW.replace(tzinfo=None), progress=bars.step)
+    return build_report(
+        replace(settings, tenant="sample", profile=Profile()), AS_OF, now=NOW.replace(tzinfo=None), progress=bars.step
+    )

@@ -6,6 +6,7 @@ a defect of ours and ends with `INTERNAL`.
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
 
 
@@ -51,3 +52,29 @@ class NotebookFailed(UserError):
     """One or more notebooks stopped with an error; the executed copies show where."""
 
     exit_code = ExitCode.PARTIAL
+
+
+class DiskFull(UserError):
+    """There is no room left, or less than a run needs."""
+
+    def __init__(self, what: str = "The disk is full") -> None:
+        """`what` begins the sentence."""
+        super().__init__(f"{what}; make room and run again: it goes on where it stopped, and what was there stays.")
+
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
+_NO_ROOM_TEXTS = ("no space left on device", "file too large", "disk quota exceeded", "disk full", "not enough space")
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is that nothing more could be written."""
+    while error is not None:
+        if isinstance(error, DiskFull) or (isinstance(error, OSError) and error.errno in _NO_ROOM):
+            return True
+        # DuckDB tells it in words alone
+        if type(error).__module__.partition(".")[0] in ("duckdb", "_duckdb") and any(
+            text in str(error).lower() for text in _NO_ROOM_TEXTS
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -15,7 +15,9 @@ from appgov_lib.settings import SIGN_INS, Settings
 def common(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb the options every verb has, and pass it `settings`, `as_json` and `quiet`."""
 
-    @click.option("--tenant", metavar="NAME", help="Tenant profile; default APPGOV_TENANT, else sample.")
+    @click.option(
+        "--tenant", metavar="NAME", help="Tenant; default APPGOV_TENANT, the only one in appgov.toml, sample."
+    )
     @click.option("--json", "as_json", is_flag=True, help="Machine-readable result on standard output.")
     @click.option("--quiet", is_flag=True, help="No progress on standard error.")
     @functools.wraps(function)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from appgov_lib.extract.snapshot import Snapshot
     from appgov_lib.imports import ImportResult
     from appgov_lib.store.retention import Pruned
+    from appgov_lib.weekly.outcome import Outcome
+    from appgov_lib.weekly.record import Health
 
 LISTED = 20
 """Rejected records shown per file; the manifest and the table `rejected_records` have all of them."""
@@ -44,10 +46,40 @@ def coverage_code(snapshot: Snapshot) -> int:
     return ExitCode.DONE if all(status == "complete" for status in statuses) else ExitCode.PARTIAL
 
 
-def doctor_done(found: Diagnosis, as_json: bool) -> int:
+def health_said(state: Health) -> None:
+    """Say on standard error how the weekly runs stand; nothing where there was none yet."""
+    if state.last_good_week:
+        click.echo(
+            f"Last good weekly run: for the week to {state.last_good_week}, ended {state.last_good_at}Z", err=True
+        )
+    if state.last_run_exit_code:
+        click.echo(f"The last run ended with {state.last_run_exit_code}: {clean(state.last_run_said)}", err=True)
+    for sentence in state.warnings:
+        click.echo(f"Warning: {clean(sentence)}", err=True)
+
+
+def weekly_done(outcomes: list[Outcome], as_json: bool, many: bool = False) -> int:
+    """Print how the weekly run ended, as one line of JSON or one sentence a tenant; returns the exit code."""
+    from appgov_lib.weekly.outcome import gravest
+
+    code = gravest([one.exit_code for one in outcomes]) if many else outcomes[0].exit_code
+    lines = [one.line() for one in outcomes]
+    if as_json:
+        click.echo(json.dumps({"exit_code": code, "tenants": lines} if many else lines[0], default=str))
+    for one in outcomes:
+        who = f"{one.tenant}: " if many else ""
+        if one.error:
+            click.echo(f"appgov: {who}{clean(one.sentence)}", err=True)
+        elif not as_json:
+            click.echo(f"{who}{clean(one.sentence)}")
+            click.echo(f"Report: {one.report}/index.html")
+    return code
+
+
+def doctor_done(found: Diagnosis, as_json: bool, state: Health | None = None) -> int:
     """Print who signs in and what is readable; 0 when every source is, 4 when some are not, 3 when none is."""
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(found) | ({"weekly": asdict(state)} if state else {}))
     else:
         for words, value in _who(found):
             click.echo(f"{words + ':':<12} {clean(value, 200)}")

@@ -61,7 +61,8 @@ def _looking(policies: click.Group, common: Decorator) -> None:
         twice = [name for name, values in given.items() if len(values) > 1]
         if twice:
             raise ConfigError(f"--set gives {twice[0]} twice; to compare values use `appgov policies backtest`.")
-        values = {name: found[0] for name, found in given.items()}
+        own = settings.profile.thresholds.get(policy_id, {})
+        values = {**own, **{name: found[0] for name, found in given.items()}}
         extra = user_folder(settings)
         day = warehouse_as_of(settings, as_of)
         with warehouse(settings) as con:
@@ -155,7 +156,7 @@ def _writing(policies: click.Group, common: Decorator, today: Callable[[], date]
         with warehouse(settings) as con:
             made = approve(con, settings, app, approver=approver, reason=reason, today=today())
         counts = {key: len(values) for key, values in made.parts.items()}
-        path = settings.home / "policies" / FILE
+        path = settings.policies_dir / FILE
         if as_json:
             print_json({"app_id": made.app, "name": made.name, "approved_on": made.approved_on, **counts, "file": path})
         else:

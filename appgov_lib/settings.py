@@ -7,19 +7,25 @@ Secrets are not settings: azure-identity reads its own variables, and the token 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from appgov_lib.errors import ConfigError
+from appgov_lib.profiles import NAME_RULE, TENANT_NAME, Profile, Profiles, load_profiles
 
 GLOBAL_ENDPOINT = "https://graph.microsoft.com"
+ENDPOINTS = {
+    "global": GLOBAL_ENDPOINT,
+    "usgov-l4": "https://graph.microsoft.us",
+    "usgov-l5": "https://dod-graph.microsoft.us",
+    "china": "https://microsoftgraph.chinacloudapi.cn",
+}
+"""Where Graph is in each of Microsoft's clouds; `extract.clouds` says who signs in there."""
 SIGN_INS = ("default", "secret", "certificate", "managed-identity", "federation", "device-code")
 """Ways to sign in, as `--sign-in` and APPGOV_SIGN_IN name them; `extract.credentials` says what each needs."""
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
-_TENANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 def is_loopback(endpoint: str) -> bool:
@@ -53,6 +59,8 @@ class Settings:
     """Graph address without a trailing slash and without a version."""
     sign_in: str = "default"
     """One of `SIGN_INS`."""
+    profile: Profile = field(default=Profile(), compare=False)
+    """What `appgov.toml` says of the tenant."""
 
     @classmethod
     def load(
@@ -64,23 +72,30 @@ class Settings:
         endpoint: str | None = None,
         sign_in: str | None = None,
     ) -> Settings:
-        """Read `APPGOV_HOME`, `APPGOV_TENANT`, `APPGOV_GRAPH_ENDPOINT` and `APPGOV_SIGN_IN`; arguments win over them.
+        """Read the environment and `appgov.toml`.
 
-        Raises `ConfigError` for a tenant name that could leave its folder, an endpoint that is not safe, or a sign-in
-        there is not.
+        What is said of one tenant wins over what is said of all: arguments, then the tenant's profile, then
+        `APPGOV_GRAPH_ENDPOINT` and `APPGOV_SIGN_IN`, then `[defaults]`. Raises `ConfigError` for a tenant name that
+        could leave its folder or that the file does not have, an endpoint that is not safe, or a sign-in there is not.
         """
         env = os.environ if env is None else env
-        name = tenant or env.get("APPGOV_TENANT") or "sample"
-        if not _TENANT_NAME.fullmatch(name):
-            raise ConfigError(
-                f"The tenant name {name!r} cannot be used as a folder name; use letters, digits, '.', '_' and '-'."
-            )
-        folder = Path(home or env.get("APPGOV_HOME") or Path.cwd()).expanduser().resolve()
-        graph = check_endpoint(endpoint or env.get("APPGOV_GRAPH_ENDPOINT") or GLOBAL_ENDPOINT)
-        way = sign_in or env.get("APPGOV_SIGN_IN") or "default"
+        folder = home_folder(home, env)
+        profiles = load_profiles(folder, env)
+        only = next(iter(profiles.tenants)) if len(profiles.tenants) == 1 else "sample"
+        name = tenant or env.get("APPGOV_TENANT") or only
+        if not TENANT_NAME.fullmatch(name):
+            raise ConfigError(f"The tenant name {name!r} cannot be used as a folder name; {NAME_RULE}.")
+        _listed(name, profiles, folder)
+        profile = profiles.of(name)
+        own = profile if {"cloud", "endpoint"} & profile.said else Profile()
+        graph = check_endpoint(
+            endpoint or _address(own) or env.get("APPGOV_GRAPH_ENDPOINT") or _address(profile) or GLOBAL_ENDPOINT
+        )
+        theirs = profile.sign_in if "sign_in" in profile.said or profile.credential.way else ""
+        way = sign_in or theirs or env.get("APPGOV_SIGN_IN") or profile.sign_in or "default"
         if way not in SIGN_INS:
             raise ConfigError(f"The sign-in {way!r} is not known; --sign-in and APPGOV_SIGN_IN take {_or(SIGN_INS)}.")
-        return cls(home=folder, tenant=name, endpoint=graph, sign_in=way)
+        return cls(home=folder, tenant=name, endpoint=graph, sign_in=way, profile=profile)
 
     @property
     def data_dir(self) -> Path:
@@ -103,9 +118,37 @@ class Settings:
         return self.home / "reference"
 
     @property
+    def policies_dir(self) -> Path:
+        """Policies, exceptions and approvals of the user's own."""
+        return self.profile.policies or self.home / "policies"
+
+    @property
+    def exceptions_file(self) -> Path:
+        """The exceptions of the tenant."""
+        return self.profile.exceptions or self.policies_dir / "exceptions.toml"
+
+    @property
     def reports_dir(self) -> Path:
         """One folder per as-of date, and `latest`."""
         return self.home / "reports" / self.tenant
+
+
+def home_folder(home: Path | str | None = None, env: Mapping[str, str] | None = None) -> Path:
+    """The folder that holds `data/` and `reports/`: the one given, else `APPGOV_HOME`, else the working directory."""
+    env = os.environ if env is None else env
+    return Path(home or env.get("APPGOV_HOME") or Path.cwd()).expanduser().resolve()
+
+
+def _listed(name: str, profiles: Profiles, home: Path) -> None:
+    """Stop at a name that a file of profiles does not have: a slip would read into a folder of its own."""
+    known = name in profiles.tenants or name == "sample" or (home / "data" / name).is_dir()
+    if profiles.tenants and not known:
+        raise ConfigError(f"There is no tenant {name!r} in {profiles.path}; it has {', '.join(profiles.tenants)}.")
+
+
+def _address(profile: Profile) -> str:
+    """The Graph address a profile names, itself or by its cloud."""
+    return profile.endpoint or (ENDPOINTS[profile.cloud] if profile.cloud else "")
 
 
 def _or(words: tuple[str, ...]) -> str:

@@ -119,3 +119,20 @@ def sample_home(once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
 def demo_report(sample_home: Path) -> Path:
     """Folder of the report that `appgov demo` wrote."""
     return sample_home / "reports" / "sample" / "2026-11-15"
+
+
+@pytest.fixture(scope="session")
+def prepared_week(once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """A home in which one weekly run of a small tenant went well; copy it (`weekly_home.copy_of`), never change it."""
+    from weekly_home import Home
+
+    from appgov_lib.sample import running
+
+    def fill(home: Path) -> None:
+        with running(service_principals=140, activity=0.2) as tenant:
+            made = Home(home, tenant)
+            made.write()
+            code, line, said = made.run()
+            assert code == 0, (line, said)
+
+    return once("weekly-home", fill)

@@ -30,8 +30,10 @@ ROOMS = [
         "formats",
         "lean",
         "least_privilege",
+        "lock",
         "lookalikes",
         "period",
+        "profiles",
         "progress",
         "terminal",
         "theme",
@@ -54,6 +56,8 @@ ROOMS = [
     ["exports"],
     ["action_files"],
     ["report"],
+    ["delivery"],
+    ["weekly"],
     ["sample"],
     ["demo"],
     ["options", "output", "session"],
@@ -184,6 +188,19 @@ def test_requests_that_change_something_are_only_in_actions():
 def test_the_only_thing_extraction_posts_is_the_hunting_query():
     sources = tomllib.loads(text("appgov_lib/extract/sources.toml"))["source"]
     assert {s["path"] for s in sources if s["method"] == "hunting"} == {"/security/runHuntingQuery"}
+
+
+def test_sending_is_for_deliveries_alone():
+    """Reading is all the rest does: what sends mail or posts elsewhere is called from one module, and named in one."""
+    senders = {
+        name
+        for name in package()
+        for called, _ in calls(name)
+        if called.rsplit(".", 1)[-1] in {"send_mail", "post_outside", "SMTP", "SMTP_SSL"}
+    }
+    assert senders == {"appgov_lib/delivery/channels.py"}
+    named = {name for name in package() if "/sendMail" in text(name) and room(name) != "sample"}
+    assert named == {"appgov_lib/extract/graph.py"}
 
 
 def test_only_the_store_writes_duckdb_files():

@@ -1,4 +1,4 @@
-"""Write docs/reference/ from the code: commands, models, policies, sources, permissions, capabilities, detections.
+"""Write docs/reference/ from the code: commands, settings, tables, policies, sources, permissions, capabilities.
 
 `make docs` writes the pages; `--check` compares them and says which are stale, so that nobody edits them by hand.
 """
@@ -290,6 +290,34 @@ def capabilities() -> str:
     return page(content["title"], *parts)
 
 
+def settings() -> str:
+    """Every key of appgov.toml, and how the environment and the options go with it."""
+    from appgov_lib.profiles.schema import CHANNEL, CREDENTIAL, NEEDED, OF_ALL, TAKES, TENANT, rows
+
+    own = {key.name for key in CREDENTIAL} | {"endpoint"}
+
+    kinds = (
+        (f"`{kind}`", code(NEEDED[kind]), code(n for n in TAKES[kind] if n not in NEEDED[kind])) for kind in NEEDED
+    )
+    return page(
+        "Settings",
+        "`appgov.toml` in `APPGOV_HOME`, or the file that `APPGOV_CONFIG` names. A mistake is told with its line "
+        "before anything is read. Secrets do not stand in it: keys that end in `_env` name environment variables. An "
+        "example with everything: [deploy/appgov.toml](../../deploy/appgov.toml).",
+        "What is said of one tenant wins over what is said of all: an option of the command, then `[tenant.NAME]`, "
+        "then the environment (`APPGOV_GRAPH_ENDPOINT`, `APPGOV_SIGN_IN`, `APPGOV_RETENTION_DAYS`, `AZURE_...`), then "
+        "`[defaults]`, then the default below. Without `--tenant` and `APPGOV_TENANT` the only tenant in the file is "
+        "meant.",
+        "## [tenant.NAME], and [defaults] for all",
+        f"`[defaults]` takes all but {code(sorted(own & {'tenant_id', 'endpoint'}))}, which are of one tenant.",
+        table(("key", "form", "meaning", "default"), rows(TENANT)),
+        "## [[tenant.NAME.deliver]]",
+        f"Every kind takes {code(OF_ALL)}.",
+        table(("kind", "needs", "may have"), kinds),
+        table(("key", "form", "meaning", "default"), rows(CHANNEL)),
+    )
+
+
 OUTCOMES = {
     "works": "what the alert or the idea is about is found",
     "partly": "a part of it is found, or by other signs; the last column says what is missing",
@@ -339,6 +367,7 @@ def pages() -> dict[str, str]:
         "models.md": models(),
         "policies.md": policies(),
         "conditions.md": conditions(),
+        "settings.md": settings(),
         "sources.md": sources(),
         "permissions-needed.md": permissions_needed(),
         "capabilities.md": capabilities(),

@@ -132,7 +132,7 @@ def write_baselines(con: duckdb.DuckDBPyConnection, settings: Settings, folder: 
     judged.
     """
     rows: list[dict[str, Any]] = []
-    for entry in load_baselines(folder or settings.home / "policies"):
+    for entry in load_baselines(folder or settings.policies_dir):
         if entry.tenant == settings.tenant:
             for key, values in entry.parts.items():
                 told = {"app_id": entry.app, "kind": KINDS[key], "approved_by": entry.approved_by}
@@ -159,7 +159,7 @@ def approve(
     app_id, name, object_id, owners_known = _app(con, app)
     parts = _present(con, app_id, object_id, owners_known)
     made = Baseline(settings.tenant, app_id, formats.plain(name, 120), approver.strip(), today, reason.strip(), parts)
-    folder = settings.home / "policies"
+    folder = settings.policies_dir
     kept = [entry for entry in load_baselines(folder) if (entry.tenant, entry.app) != (made.tenant, made.app)]
     ordered = sorted([*kept, made], key=lambda entry: (entry.tenant, entry.name.lower(), entry.app))
     private_write(folder / FILE, _toml(ordered).encode())

@@ -54,13 +54,13 @@ class RiskAcceptance:
         return f"Accepted until {self.expires} by {self.approver}: {self.reason}"
 
 
-def load_exceptions(folder: Path) -> tuple[RiskAcceptance, ...]:
-    """The exceptions in the policy folder of the user, in file order; none where there is no file.
+def load_exceptions(place: Path) -> tuple[RiskAcceptance, ...]:
+    """The exceptions in the policy folder of the user, or in a file, in file order; none where there is no file.
 
     Raises `ConfigError` naming the entry when the file cannot be used: an exception without reason, approver or end
     would be a hole nobody remembers.
     """
-    path = folder / FILE
+    path = place if place.suffix == ".toml" else place / FILE
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8")).get("exception", [])
     except FileNotFoundError:

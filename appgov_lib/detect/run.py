@@ -21,7 +21,7 @@ from appgov_lib.detect.exceptions import RiskAcceptance, load_exceptions
 from appgov_lib.detect.ledger import Finding
 from appgov_lib.detect.policy import SEVERITIES, Policy, load_policies, policy_named
 from appgov_lib.detect.write import write_table
-from appgov_lib.errors import UserError
+from appgov_lib.errors import ConfigError, UserError
 from appgov_lib.settings import Settings
 
 POLICY_COLUMNS = (
@@ -103,8 +103,8 @@ def run(
     The life cycle (new, open, returned, excepted, resolved) comes from `data/<tenant>/findings/`; `keep=False`
     neither reads nor writes it. Raises `UserError` naming the file when a built-in rule cannot be run.
     """
-    own = extra or settings.home / "policies"
-    accepted = load_exceptions(own)
+    own = extra or settings.policies_dir
+    accepted = load_exceptions(extra or settings.exceptions_file)
     write_baselines(con, settings, own)
     if extra is None:
         extra = user_folder(settings)
@@ -113,7 +113,7 @@ def run(
     found: list[Finding] = []
     skipped: list[SkippedCheck] = []
     judged: set[str] = set()
-    for policy in load_policies(extra):
+    for policy in tenant_policies(settings, extra):
         if policy.status == "inactive":
             continue
         skip = why_not(policy, coverage) or too_young(policy, coverage, reach, as_of, days)
@@ -141,9 +141,19 @@ def run(
     return DetectResult(tuple(shown), tuple(skipped))
 
 
+def tenant_policies(settings: Settings, extra: Path | None) -> tuple[Policy, ...]:
+    """The policies of a tenant, with the thresholds its profile sets; raises `ConfigError` for one there is not."""
+    policies = {policy.policy_id: policy for policy in load_policies(extra)}
+    for policy_id, values in settings.profile.thresholds.items():
+        if policy_id not in policies:
+            raise ConfigError(f"{settings.profile.origin}: thresholds names the policy {policy_id!r}, which is none.")
+        policies[policy_id] = policies[policy_id].with_thresholds(values)
+    return tuple(policies.values())
+
+
 def user_folder(settings: Settings) -> Path | None:
     """The folder of the user's own policies, None where there is none."""
-    folder = settings.home / "policies"
+    folder = settings.policies_dir
     return folder if (folder / "policies.toml").is_file() or (folder / "sigma").is_dir() else None
 
 

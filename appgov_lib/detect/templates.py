@@ -147,7 +147,7 @@ def start_policy(settings: Settings, policy_id: str, template: str) -> tuple[Pat
     """
     if not _NAME.fullmatch(policy_id) or len(policy_id) > LONGEST:
         raise ConfigError(f"The id {policy_id!r} cannot be used; use up to {LONGEST} small letters, digits, hyphens.")
-    folder = settings.home / "policies"
+    folder = settings.policies_dir
     catalogue = folder / "policies.toml"
     listed = catalogue.is_file()
     policies = load_policies(folder if listed or (folder / "sigma").is_dir() else None)

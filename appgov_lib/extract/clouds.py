@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from appgov_lib.errors import ConfigError
-from appgov_lib.settings import GLOBAL_ENDPOINT
+from appgov_lib.settings import ENDPOINTS
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,12 @@ class Cloud:
 CLOUDS: dict[str, Cloud] = {
     cloud.name: cloud
     for cloud in (
-        Cloud("global", GLOBAL_ENDPOINT, "login.microsoftonline.com", "AzureCloud", "Global"),
-        Cloud("usgov-l4", "https://graph.microsoft.us", "login.microsoftonline.us", "AzureUSGovernment", "USGov"),
-        Cloud(
-            "usgov-l5", "https://dod-graph.microsoft.us", "login.microsoftonline.us", "AzureUSGovernment", "USGovDoD"
-        ),
+        Cloud("global", ENDPOINTS["global"], "login.microsoftonline.com", "AzureCloud", "Global"),
+        Cloud("usgov-l4", ENDPOINTS["usgov-l4"], "login.microsoftonline.us", "AzureUSGovernment", "USGov"),
+        Cloud("usgov-l5", ENDPOINTS["usgov-l5"], "login.microsoftonline.us", "AzureUSGovernment", "USGovDoD"),
         Cloud(
             "china",
-            "https://microsoftgraph.chinacloudapi.cn",
+            ENDPOINTS["china"],
             "login.chinacloudapi.cn",
             "AzureChinaCloud",
             "China",

@@ -106,7 +106,7 @@ def credential_for(settings: Settings, env: Mapping[str, str] | None = None) -> 
     set for any other endpoint, a variable that the chosen way needs and is not set, a file that cannot be used, or
     an authority of another cloud; `SignInError` when a loopback server's token is missing.
     """
-    env = os.environ if env is None else env
+    env = settings.profile.credential.environment(env)
     token = env.get("APPGOV_ACCESS_TOKEN", "")
     if token and not is_loopback(settings.endpoint):
         raise ConfigError(
@@ -120,6 +120,14 @@ def credential_for(settings: Settings, env: Mapping[str, str] | None = None) -> 
             f"No token for the loopback server {settings.endpoint}: set APPGOV_ACCESS_TOKEN to the one it printed."
         )
     way = settings.sign_in
+    if way == "default" and settings.profile.credential.given:
+        # azure-identity's chain reads the environment itself, where the ids of another tenant may stand
+        way = next((name for name in ("secret", "certificate", "federation") if _complete(env, name)), "")
+        if not way:
+            raise ConfigError(
+                f"{settings.profile.origin}: ids are given and nothing that proves them; name client_secret_env, "
+                "certificate_path, federated_token_file or sign_in."
+            )
     missing = [name for name in NEEDS[way] if not env.get(name)]
     if missing:
         raise ConfigError(f"Sign-in by {way} needs {missing[0]}, which is not set.")

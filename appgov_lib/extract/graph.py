@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -257,6 +257,18 @@ class GraphClient:
         except _Broken as broken:
             raise GraphError(0, "Broken", str(broken)) from None
 
+    async def send_mail(self, sender: str, body: bytes) -> None:
+        """Send a mail from the mailbox `sender`: the one request here that is no reading, for delivery alone.
+
+        Asked once, as a second try could send it twice; raises `GraphError` when refused or not answered.
+        """
+        try:
+            await self._once("POST", f"{self.endpoint}/v1.0/users/{quote(sender)}/sendMail", None, body)
+        except _Refused as refused:
+            raise refused.error from None
+        except _Broken as broken:
+            raise GraphError(0, "Broken", str(broken)) from None
+
     def backoff(self, attempt: int) -> float:
         """Exponential with full jitter: 0..0.5*2^(attempt-1) seconds, 60 at most."""
         return self._random.uniform(0, min(60.0, 0.5 * 2 ** (attempt - 1)))
@@ -302,6 +314,22 @@ def only_reads(method: str, url: str, body: bytes | None = None) -> bool:
         parts = msgspec.json.decode(body or b"{}").get("requests", ())
         return all(part.get("method") == "GET" for part in parts)
     return method == "POST" and path.endswith(READING_POSTS)
+
+
+def post_outside(url: str, body: bytes) -> None:
+    """Hand JSON to a web address that a delivery names; no token goes along and no redirect is followed.
+
+    Raises `GraphError` without a word of the address, which is a secret, when it is refused or not answered.
+    """
+    import httpx
+
+    try:
+        with httpx.Client(timeout=30, follow_redirects=False) as client:
+            response = client.request("POST", url, content=body, headers={"Content-Type": "application/json"})
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise GraphError(0, type(error).__name__, "no answer") from None
+    if not response.is_success:
+        raise GraphError(response.status_code, "", "the address refused it")
 
 
 class _Refused(Exception):

@@ -60,15 +60,17 @@ def extract(
     credential: Any = None,
     limits: Mapping[str, Budget] | None = None,
     progress: Progress | None = None,
+    seconds: float | None = None,
 ) -> Snapshot:
     """Read the named sources (the default ones when none is named) into a new snapshot, or continue an interrupted one.
 
     `also` names sources to read beside those.
     `now` is a naive UTC time, the end of every log window. Logs start at `since`, else a day before the end of the
     last run, else 30 days back (sums at a midnight); lists of which Graph tells the changes are read as changes. `full`
-    ignores earlier runs for both. `limits` replaces throttling budgets. Raises `ConfigError` for an unknown source and
-    `SignInError` without a valid credential; a source that fails for any other reason ends with its status in the
-    snapshot, and the others go on.
+    ignores earlier runs for both. `limits` replaces throttling budgets. After `seconds`, sources that have not ended
+    are closed with what they have, so that one that hangs does not keep the others from the report. Raises
+    `ConfigError` for an unknown source and `SignInError` without a valid credential; a source that fails for any other
+    reason ends with its status in the snapshot, and the others go on.
     """
     sources = choose_sources(names, also)
     credential = credential or credential_for(settings)
@@ -85,7 +87,8 @@ def extract(
             windows = {name: Window(*map(_moment, span)) for name, span in plan["windows"].items()}
         bases = {source.name: delta.find_base(earlier, source, now) for source in sources if source.delta}
         run = _Run(writer, sources, windows, bases, progress)
-        asyncio.run(run.go(GraphClient(settings.endpoint, credential, limits=limits)))
+        asyncio.run(run.go(GraphClient(settings.endpoint, credential, limits=limits), seconds))
+        run.close_late(seconds)
         return writer.finish(now)
 
 
@@ -107,20 +110,44 @@ class _Run:
         self._status: dict[str, str] = {}
         self._links: dict[str, str | None] = {}
         self._searches: dict[str, str] = {}
+        self._late: set[str] = set()
         self._walker: Walker
 
-    async def go(self, client: GraphClient) -> None:
-        """Walk all sources at once; the limiters decide who may ask when."""
+    async def go(self, client: GraphClient, seconds: float | None = None) -> None:
+        """Walk all sources at once, for at most so many seconds; the limiters decide who may ask when."""
         async with client:
             self._walker = Walker(client, self._writer, report=self._report)
             self._take_up(self._writer.journal)
             tasks = [asyncio.create_task(self._source(source)) for source in self._sources]
             try:
-                await asyncio.gather(*tasks)
+                async with asyncio.timeout(seconds) as limit:
+                    await asyncio.gather(*tasks)
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                self._late = {source.name for source in self._sources if not self._ended[source.name].is_set()}
             finally:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+
+    def close_late(self, seconds: float | None) -> None:
+        """Record how the sources ended that time ran out for; files that were being written are whole by now."""
+        for source in (source for source in self._sources if source.name in self._late):
+            rows = sum(file.rows for file in self._files(source))
+            reason = f"the time for reading, {round((seconds or 0) / 60)} minutes, ran out"
+            window = self._windows.get(source.name)
+            state = SourceState(
+                "partial" if rows else "failed",
+                reason,
+                rows,
+                from_at=iso(window.start) if window else None,
+                to_at=iso(window.end) if window else None,
+                requests=self._walker.client.requests[source.name],
+                declared_rows=self._walker.declared.get(source.name),
+            )
+            self._writer.close_source(source.name, state)
+            self._progress(source.name, rows, state.declared_rows, state.status)
 
     def _take_up(self, journal: Iterable[Mapping[str, Any]]) -> None:
         """Go on from what an earlier attempt left in the journal."""

@@ -49,21 +49,23 @@ def build_report(
     now: dt.datetime | None = None,
     progress: Callable[[str], None] | None = None,
     suite: Suite | None = None,
+    run: Mapping[str, Any] | None = None,
     single_file: bool = False,
     pdf: bool = False,
 ) -> ReportResult:
     """Run the notebooks over the current warehouse and write `reports/<tenant>/<as_of>/`.
 
     `only` names one notebook to run; pages the others left earlier stay. `now` is written into run.json and
-    nowhere else. `single_file` adds `report.html`, one file to mail; `pdf` adds `summary.pdf` where a browser is there.
-    `suite` defaults to the notebooks shipped. Raises `WarehouseMissing` without a warehouse and
+    nowhere else, as is `run`, what is known of the run that asks for it. `single_file` adds `report.html`, one file to
+    mail; `pdf` adds `summary.pdf` where a browser is there. `suite` defaults to the notebooks of the tenant's profile,
+    else those shipped. Raises `WarehouseMissing` without a warehouse and
     `ConfigError` when it was built for another period or `only` names no notebook.
     """
     from appgov_lib.store.warehouse import connect
 
     say = progress or (lambda _: None)
     began = time.perf_counter()
-    suite = suite or load_suite()
+    suite = suite or load_suite(settings.profile.notebooks)
     chosen = suite.chosen(only)
     con = connect(tenant=settings.tenant, home=settings.home)
     try:
@@ -92,6 +94,10 @@ def build_report(
     if pdf and (gone_wrong := print_pdf(folder / "index.html", folder / "summary.pdf")):
         say(gone_wrong)
     manifest = _manifest(settings, facts, suite, parameters, results, now)
+    manifest["run"] = dict(run or {})
+    manifest["sha256"] = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir()) if path.is_file()
+    }
     manifest["seconds"] = round(time.perf_counter() - began, 1)
     private_write(folder / "run.json", json.dumps(manifest, indent=2, ensure_ascii=False).encode() + b"\n")
     _put_in_place(folder, final)

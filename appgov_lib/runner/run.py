@@ -18,6 +18,7 @@ from typing import Any
 from appgov_lib import formats
 from appgov_lib.errors import NotebookFailed
 from appgov_lib.lean import without_slow_grammar
+from appgov_lib.profiles import load_profiles
 from appgov_lib.runner.suite import Notebook
 from appgov_lib.settings import Settings, private_dir, private_write
 
@@ -47,7 +48,8 @@ class NotebookResult:
 
 def kernel_environment(settings: Settings) -> dict[str, str]:
     """Return the environment of a kernel: this installation, this home and tenant, no secrets."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(_SECRETS)}
+    named = load_profiles(settings.home).secret_names
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(_SECRETS) and k not in named}
     package_root = str(Path(__file__).resolve().parents[2])
     paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
     # Without byte code every kernel would compile plotly and pandas anew.

@@ -18,7 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from appgov_lib import __version__
-from appgov_lib.errors import ConfigError
+from appgov_lib.errors import ConfigError, DiskFull, is_disk_full
 from appgov_lib.extract.snapshot import RawFile, Snapshot, read_snapshots
 from appgov_lib.extract.sources import load_sources
 from appgov_lib.settings import Settings
@@ -191,6 +191,8 @@ def _run(con: duckdb.DuckDBPyConnection, model: Model, files: Mapping[str, list[
     try:
         run_model(con, model, files, as_of, days)
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        if is_disk_full(error):
+            raise DiskFull from error
         raise ConfigError(
             f"The raw files behind the table {model.name} cannot be read ({type(error).__name__}); move the damaged "
             "snapshot folder away and extract or import again."

@@ -19,6 +19,7 @@ import duckdb
 from appgov_lib.errors import ConfigError
 from appgov_lib.extract.snapshot import RawFile, Snapshot, read_snapshots
 from appgov_lib.extract.sources import Source, load_sources
+from appgov_lib.profiles import Profile
 from appgov_lib.settings import Settings, private_dir
 from appgov_lib.store.checks import missing_files
 from appgov_lib.store.inputs import best_snapshot, choose_files, moment
@@ -104,11 +105,17 @@ class Pruned:
     """First day of which raw rows remain, by log family that was ever pruned."""
 
 
-def configured_days(env: Mapping[str, str] | None = None) -> int | None:
-    """The retention set in `APPGOV_RETENTION_DAYS`; None keeps all. Raises `ConfigError` for what is no number."""
+def configured_days(env: Mapping[str, str] | None = None, profile: Profile | None = None) -> int | None:
+    """The retention: the tenant's own, else `APPGOV_RETENTION_DAYS`, else that of all profiles; None keeps all.
+
+    Raises `ConfigError` for what is no number of days.
+    """
+    profile = profile or Profile()
+    if "retention_days" in profile.said:
+        return profile.retention_days
     text = (os.environ if env is None else env).get(VARIABLE, "").strip()
     if not text:
-        return None
+        return profile.retention_days
     if not text.isascii() or not text.isdigit():
         raise ConfigError(f"{VARIABLE} is {text!r}, which is not a number of days; write e.g. 180, or nothing.")
     return _long_enough(int(text))
@@ -157,8 +164,8 @@ def prune(settings: Settings, keep_raw_days: int, now: datetime, dry_run: bool =
 
 
 def prune_as_set(settings: Settings, now: datetime) -> Pruned | None:
-    """Prune by `APPGOV_RETENTION_DAYS`; None where it is not set and everything stays."""
-    days = configured_days()
+    """Prune by the retention that is set; None where there is none and everything stays."""
+    days = configured_days(profile=settings.profile)
     return None if days is None else prune(settings, days, now)
 
 

@@ -1,0 +1,167 @@
+"""The files in deploy/: each parses with the tool that reads it, and each runs the same command in safe ways."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import click
+import pytest
+import yaml
+from checkout import ROOT, text
+
+from appgov_lib.cli import cli
+
+DEPLOY = ROOT / "deploy"
+COMMAND = ["weekly", "--all-tenants", "--quiet", "--json"]
+
+
+def test_every_file_is_spoken_of_and_runs_the_same_command() -> None:
+    page = text("docs/how-to/schedule.md")
+    command = cli.commands["weekly"]
+    options = {opt for p in command.params if isinstance(p, click.Option) for opt in p.opts}
+    assert set(COMMAND[1:]) <= options
+    for path in sorted(DEPLOY.iterdir()):
+        assert f"deploy/{path.name}" in page or path.name == "appgov.toml", path.name
+        content = path.read_text(encoding="utf-8")
+        if path.suffix not in (".timer", ".toml"):
+            assert re.search(r"weekly.{1,6}--all-tenants.{1,6}--quiet.{1,6}--json", content), path.name
+        assert not re.search(r"/home/(?!appgov)\w|/root/|C:\\Users", content), path.name
+
+
+def test_cron() -> None:
+    (line,) = [x for x in (DEPLOY / "appgov.cron").read_text().splitlines() if re.match(r"[\d*]", x)]
+    minute, hour, day, month, weekday, user, command = line.split(maxsplit=6)
+    assert (minute, hour, day, month, weekday, user) == ("17", "5,17", "*", "*", "1", "appgov")
+    assert "%" not in command, "cron would end the command there"
+    assert subprocess.run(["sh", "-n", "-c", command]).returncode == 0
+
+
+def test_systemd(tmp_path: Path) -> None:
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("no systemd-analyze here")
+    for name in ("appgov.service", "appgov.timer"):
+        content = (DEPLOY / name).read_text().replace("/srv/appgov/.venv/bin/appgov", "/bin/true")
+        (tmp_path / name).write_text(content)
+    units = [str(tmp_path / name) for name in ("appgov.service", "appgov.timer")]
+    done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True)
+    ours = [line for line in (done.stdout + done.stderr).splitlines() if "appgov" in line]
+    assert [line for line in ours if "EnvironmentFile" not in line] == []
+    when = subprocess.run(
+        ["systemd-analyze", "calendar", "--iterations=2", "Mon 05:17 UTC"], capture_output=True, text=True
+    )
+    assert when.returncode == 0
+    assert "OnCalendar=Mon 05:17 UTC\n" in (DEPLOY / "appgov.timer").read_text()
+    service = (DEPLOY / "appgov.service").read_text()
+    assert "\nUser=appgov\n" in service
+    assert "\nUMask=0077\n" in service
+
+
+def test_windows_task() -> None:
+    root = ElementTree.fromstring((DEPLOY / "appgov-task.xml").read_text())
+    space = {"t": "http://schemas.microsoft.com/windows/2004/02/mit/task"}
+    assert root.tag == f"{{{space['t']}}}Task"
+
+    def value(path: str) -> str | None:
+        return root.findtext(path, namespaces=space)
+
+    assert root.find("t:Triggers/t:CalendarTrigger/t:ScheduleByWeek/t:DaysOfWeek/t:Monday", space) is not None
+    assert value("t:Settings/t:MultipleInstancesPolicy") == "IgnoreNew"
+    assert value("t:Settings/t:StartWhenAvailable") == "true"
+    assert value("t:Principals/t:Principal/t:RunLevel") == "LeastPrivilege"
+    assert (value("t:Actions/t:Exec/t:Arguments") or "").split() == COMMAND
+    order = [child.tag.split("}")[1] for child in root]
+    assert order == ["RegistrationInfo", "Triggers", "Principals", "Settings", "Actions"], "the schema has an order"
+
+
+def test_github_workflow() -> None:
+    content = (DEPLOY / "github-workflow.yml").read_text()
+    flow = yaml.safe_load(content)
+    assert flow[True]["schedule"] == [{"cron": "17 5 * * 1"}]  # YAML reads `on` as true
+    assert flow["permissions"] == {}
+    (job,) = flow["jobs"].values()
+    assert job["permissions"] == {"contents": "read", "id-token": "write"}
+    assert "upload-artifact" not in content, "reports are personal data"
+    assert "self-hosted" in job["runs-on"]
+    assert flow["concurrency"]["cancel-in-progress"] is False
+    for step in job["steps"]:
+        if "run" in step:
+            assert subprocess.run(["bash", "-n", "-c", step["run"]]).returncode == 0
+            assert "${{" not in step["run"], "nothing is pasted into a shell"
+
+
+def test_dockerfile() -> None:
+    content = (DEPLOY / "Dockerfile").read_text()
+    joined = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", content, flags=re.MULTILINE))
+    steps = [line.split(maxsplit=1) for line in joined.splitlines() if line.strip()]
+    last = max(number for number, step in enumerate(steps) if step[0] == "FROM")
+    final = steps[last:]
+    assert [value for word, value in final if word == "USER"] == ["10001:10001"]
+    assert [word for word, _ in final].index("USER") < [word for word, _ in final].index("ENTRYPOINT")
+    assert ["ENTRYPOINT", '["appgov"]'] in final
+    assert "--require-hashes -r requirements.txt" in joined
+    assert not re.search(r"\b(ADD|curl|wget)\b|--no-check|:latest", joined)
+    env = dict(re.findall(r"(\w+)=(\S+)", next(value for word, value in final if word == "ENV")))
+    assert env["APPGOV_HOME"] == "/data"
+    writes = {env[name] for name in ("HOME", "TMPDIR")}
+    assert all(path.startswith("/tmp") for path in writes), "nothing is written outside /data and /tmp"
+    for source in re.findall(r"^COPY (?!--)(.+) \S+$", joined, re.MULTILINE):
+        assert [name for name in source.split() if not (ROOT / name).exists()] == []
+
+
+def test_container_app_job() -> None:
+    job = yaml.safe_load((DEPLOY / "container-app-job.yml").read_text())
+    settings, template = job["properties"]["configuration"], job["properties"]["template"]
+    assert settings["triggerType"] == "Schedule"
+    assert settings["scheduleTriggerConfig"] == {"cronExpression": "17 5 * * 1", "parallelism": 1,
+                                                 "replicaCompletionCount": 1}  # fmt: skip
+    (container,) = template["containers"]
+    assert container["args"] == COMMAND
+    mounts = {mount["mountPath"]: mount["volumeName"] for mount in container["volumeMounts"]}
+    assert set(mounts) == {"/data", "/tmp"}
+    assert {volume["name"] for volume in template["volumes"]} == set(mounts.values())
+    assert job["identity"]["type"] == "SystemAssigned"
+    values = [entry for entry in container["env"] if "value" in entry and re.search("SECRET|URL|TOKEN", entry["name"])]
+    assert values == [], "secrets come by reference"
+
+
+NAMESPACE = """
+set -e
+mount --bind "$1" "$2"
+mount -t tmpfs tmpfs /tmp
+mount -o remount,bind,ro /
+cd "$2"
+shift 2
+exec env -i "$@"
+"""
+
+
+@pytest.mark.timeout(400)  # on a busy machine; alone half a minute at most
+def test_a_run_writes_nothing_outside_data_and_tmp(prepared_week: Path, tmp_path: Path) -> None:
+    """As in the container: a root that is read-only, an empty /tmp, the environment of the Dockerfile."""
+    place = next((folder for folder in ("/mnt", "/media", "/srv") if Path(folder).is_dir()), "")
+    inside = ["unshare", "-m", "--propagation", "private", "sh", "-c"]
+    if not place or subprocess.run([*inside, "mount -o remount,bind,ro /"], capture_output=True).returncode:
+        pytest.skip("no right to mount a read-only root")
+    home = tmp_path / "home"
+    shutil.copytree(prepared_week, home)
+    content = re.sub(r"\\\n", " ", (DEPLOY / "Dockerfile").read_text())
+    wanted = dict(re.findall(r"(\w+)=(\S+)", next(x for x in content.splitlines() if x.startswith("ENV"))))
+    wanted |= {"APPGOV_HOME": place, "PATH": "/usr/bin:/bin", "LOOPBACK": "unused"}
+    python = [sys.executable, str(ROOT / "tests" / "clocked.py"), "2026-11-16T09:00:00"]
+    done = subprocess.run(
+        [*inside, NAMESPACE, "sh", str(home), place, *(f"{k}={v}" for k, v in wanted.items()), *python, *COMMAND],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = json.loads(done.stdout)["tenants"]
+    # the report is somewhere else than the record says, so it is made anew, with kernels and all
+    assert [stage["status"] for stage in line["stages"]] == ["nothing to do", "nothing to do", "done"]
+    assert line["failed"] == []
+    assert (home / "reports" / "index.html").is_file()
