@@ -11,6 +11,7 @@ from appgov_lib.actions.chosen import Part, Planned
 from appgov_lib.actions.forms import Form, State, differs, form_of
 from appgov_lib.actions.live import Look, difference, look
 from appgov_lib.actions.protected import Protection
+from appgov_lib.actions.requests import Request
 from appgov_lib.extract.graph import GraphClient, GraphError
 
 READY, ALREADY, REFUSED = "ready", "already done", "refused"
@@ -66,6 +67,8 @@ async def check(
         seen = await look(reader, form)
         judgement = judged(form, part, seen, guard)
         foreign = await _foreign(reader, action, part, seen.state, apps)
+        if judgement.verdict == ALREADY and not foreign:
+            foreign = await _again(reader, part)
         parts.append(replace(judgement, verdict=REFUSED, reason=foreign) if foreign else judgement)
     refused = [part.reason for part in parts if part.verdict == REFUSED]
     open_parts = [part for part in parts if part.verdict == READY]
@@ -110,6 +113,17 @@ def _told(expected: Mapping[str, Any] | None, found: State) -> str:
     if found is not None and expected is None:
         known = found
     return "; ".join(difference(dict(expected) if expected is not None else None, known))
+
+
+async def _again(reader: GraphClient, part: Part) -> str:
+    """Why something that is gone by its id is not gone: it came back under another one. Empty when it did not."""
+    base = part.request.path.rpartition("/")[0]
+    if part.request.method != "DELETE" or not part.expected or part.request.path.endswith("/$ref"):
+        return ""
+    like = form_of(Request("POST", base, dict(part.expected)))
+    if (await look(reader, like)).state is None:
+        return ""
+    return "it is there again under another id; build a new plan first"
 
 
 async def _foreign(
