@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
     (made / "findings.json").write_text(json.dumps(found))
     counts = {"open_findings": {"critical": 0, "high": 1, "medium": 1, "low": 1, "info": 0}, "actions": 5}
     (made / "run.json").write_text(json.dumps({"counts": counts}))
-    (made / "index.html").write_text("<!doctype html><title>The summary</title>")
+    (made / "report.html").write_text("<!doctype html><title>The summary</title>")
     return made
 
 

@@ -147,7 +147,7 @@ def _post(channel: Channel, body: Mapping[str, object], env: Mapping[str, str]) 
 
 
 def folder(settings: Settings, channel: Channel, message: Message, env: Mapping[str, str]) -> None:
-    """Files for whatever picks them up: text, JSON, and the summary page where it is asked for."""
+    """Files for whatever picks them up: text, JSON, and the report as one file where it is asked for."""
     try:
         private_write(channel.path / _name(message, "txt"), forms.as_text(message, channel.link).encode())
         told = json.dumps(forms.as_json(message, channel.link), indent=1).encode() + b"\n"
