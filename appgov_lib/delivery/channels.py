@@ -84,13 +84,15 @@ def graph(settings: Settings, channel: Channel, message: Message, env: Mapping[s
     from appgov_lib.extract.credentials import credential_for
     from appgov_lib.extract.graph import GraphClient, GraphError
 
+    page = message.page if channel.attach else None
+    too_large = page is not None and page.stat().st_size > LARGEST_INLINE
+    note = "The report is too large for Graph to attach; it is where reports are kept." if too_large else ""
     mail: dict[str, object] = {
         "subject": formats.plain(message.title, 200),
-        "body": {"contentType": "HTML", "content": forms.as_html(message, channel.link)},
+        "body": {"contentType": "HTML", "content": forms.as_html(message, channel.link, note)},
         "toRecipients": [{"emailAddress": {"address": address}} for address in channel.to],
     }
-    page = message.page if channel.attach else None
-    if page and page.stat().st_size <= LARGEST_INLINE:
+    if page and not too_large:
         mail["attachments"] = [
             {
                 "@odata.type": "#microsoft.graph.fileAttachment",
@@ -147,7 +149,7 @@ def _post(channel: Channel, body: Mapping[str, object], env: Mapping[str, str]) 
 
 
 def folder(settings: Settings, channel: Channel, message: Message, env: Mapping[str, str]) -> None:
-    """Files for whatever picks them up: text, JSON, and the summary page where it is asked for."""
+    """Files for whatever picks them up: text, JSON, and the report as one file where it is asked for."""
     try:
         private_write(channel.path / _name(message, "txt"), forms.as_text(message, channel.link).encode())
         told = json.dumps(forms.as_json(message, channel.link), indent=1).encode() + b"\n"

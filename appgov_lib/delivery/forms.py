@@ -38,9 +38,9 @@ def as_text(message: Message, base: str = "") -> str:
     return "\n".join(parts) + "\n"
 
 
-def as_html(message: Message, base: str = "") -> str:
-    """The HTML of a mail: no script, no picture, nothing from the network."""
-    return render("mail.html.j2", message=message, link=link_to(message, base))
+def as_html(message: Message, base: str = "", note: str = "") -> str:
+    """The HTML of a mail: no script, no picture, nothing from the network; `note` is said at its end."""
+    return render("mail.html.j2", message=message, link=link_to(message, base), note=note)
 
 
 def as_json(message: Message, base: str = "") -> dict[str, Any]:

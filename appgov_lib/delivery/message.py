@@ -86,8 +86,9 @@ class Message:
 
     @property
     def page(self) -> Path | None:
-        """The summary page, one file that opens by itself."""
-        return self.folder / "index.html" if self.folder else None
+        """The report as one file that opens by itself; None where there is none."""
+        found = self.folder / "report.html" if self.folder else None
+        return found if found and found.is_file() else None
 
 
 def message_of(

@@ -148,7 +148,7 @@ CHANNEL = (
         ("always", "change"),
     ),
     Key("on_failure", "flag", "Also tell when a run fails.", "`true`"),
-    Key("attach", "flag", "mail, folder: with the summary page as one file.", "`false`"),
+    Key("attach", "flag", "mail, folder: with the report as one file.", "`false`"),
     Key("link", "text", "Address at which readers open the reports folder of this tenant.", "no link", check=_link),
     Key("to", "texts", "mail: who receives it.", check=_mail),
     Key("from", "text", "mail: who sends it; for graph the mailbox.", check=_mail),

@@ -284,7 +284,9 @@ class _Run:
     def _report(self, as_of: date, week: dict[str, Any], fresh: bool) -> StageEnd:
         """Run the notebooks, unless the report there is was made from this warehouse by these notebooks."""
         suite, done = inputs.of_report(self.settings), week.get("report", {})
+        single = any(channel.attach for channel in self.settings.profile.channels)
         whole = done.get("warehouse") == week["built"]["file"] and done.get("suite") == suite and not done.get("failed")
+        whole = whole and (not single or bool(done.get("single")))
         if not fresh and whole and (Path(done["path"]) / "index.html").is_file():
             self._skipped("report", as_of)
             return StageEnd("report", 0.0)
@@ -297,12 +299,13 @@ class _Run:
             "inputs_sha256": week["built"]["inputs"],
             "policies_sha256": inputs.of_policies(self.settings),
         }
-        end = self._stage("report", as_of, run=told)
+        end = self._stage("report", as_of, run=told, single=single)
         if not end.error:
             week["report"] = {
                 "path": end.value["path"],
                 "warehouse": week["built"]["file"],
                 "suite": suite,
+                "single": single,
                 "failed": end.value["failed"],
             }
             self._save()

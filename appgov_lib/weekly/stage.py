@@ -82,6 +82,7 @@ def report(settings: Settings, spec: Mapping[str, Any]) -> dict[str, Any]:
             now=datetime.fromisoformat(spec["now"]),
             progress=bars.step,
             run=spec["run"],
+            single_file=spec["single"],
         )
     return {"path": str(made.path), "pages": len(made.pages), "failed": list(made.failed)}
 

@@ -14,6 +14,7 @@ from appgov_lib import __version__, formats
 from appgov_lib.errors import ConfigError, UserError
 from appgov_lib.profiles import load_profiles
 from appgov_lib.progress import Bars
+from appgov_lib.report.assets import write_assets
 from appgov_lib.settings import Settings, private_write
 from appgov_lib.tables import Cell, Column, Table
 from appgov_lib.templating import render
@@ -106,6 +107,7 @@ def write_overview(settings: Settings, names: Sequence[str], outcomes: Sequence[
         warnings=warnings,
         table=Table("Tenants and how their last run ended", COLUMNS, rows),
     )
+    write_assets(settings.home / "reports")
     private_write(settings.home / "reports" / "index.html", page.encode())
     private_write(settings.home / "reports" / "overview.json", json.dumps(told, indent=1, default=str).encode() + b"\n")
 
