@@ -54,6 +54,7 @@ ROOMS = [
     ["notebook"],
     ["runner"],
     ["exports"],
+    ["workbook"],
     ["action_files"],
     ["report"],
     ["delivery"],

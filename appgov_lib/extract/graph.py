@@ -263,7 +263,7 @@ class GraphClient:
         Asked once, as a second try could send it twice; raises `GraphError` when refused or not answered.
         """
         try:
-            await self._once("POST", f"{self.endpoint}/v1.0/users/{quote(sender)}/sendMail", None, body)
+            await self._once("POST", f"{self.endpoint}/v1.0/users/{quote(sender)}/sendMail", None, body, is_mail=True)
         except _Refused as refused:
             raise refused.error from None
         except _Broken as broken:
@@ -273,14 +273,16 @@ class GraphClient:
         """Exponential with full jitter: 0..0.5*2^(attempt-1) seconds, 60 at most."""
         return self._random.uniform(0, min(60.0, 0.5 * 2 ** (attempt - 1)))
 
-    async def _once(self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None) -> bytes:
+    async def _once(
+        self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None, *, is_mail: bool = False
+    ) -> bytes:
         """A single attempt; `_Refused` for an error answer, `_Broken` when there was none."""
         import httpx
         from azure.core.exceptions import ClientAuthenticationError
         from kiota_abstractions.method import Method
         from kiota_abstractions.request_information import RequestInformation
 
-        if not self.may_change and not only_reads(method, url, body):
+        if not self.may_change and not is_mail and not only_reads(method, url, body):
             raise RuntimeError("a client that only reads was asked to change something; nothing was sent")
         request = RequestInformation(Method[method])
         request.url = url
