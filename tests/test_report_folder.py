@@ -22,10 +22,13 @@ from appgov_lib.settings import Settings
 AS_OF = dt.date(2026, 11, 15)
 
 
+TABLES = ("assets/tables.js", "assets/tables.css")
+
+
 def test_pages_load_nothing_but_their_own_files(demo_report):
     for page in pages_of(demo_report):
         reader = Reader(page.read_text(encoding="utf-8"))
-        assert set(reader.loads) <= {"data:,", "assets/plotly.min.js"}
+        assert set(reader.loads) <= {"data:,", "assets/plotly.min.js", *TABLES} | {f"../{name}" for name in TABLES}
         outside = [link for link in reader.links if re.match(r"[a-z]+:|//", link)]
         # an app's own page in the portal, its ids checked: nothing is asked there unless somebody follows it
         guid = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -33,6 +36,7 @@ def test_pages_load_nothing_but_their_own_files(demo_report):
             r"https://entra\.microsoft\.com/#view/(?:"
             rf"Microsoft_AAD_IAM/ManagedAppMenuBlade/~/Overview/objectId/{guid}/appId/{guid}"
             rf"|Microsoft_AAD_RegisteredApps/ApplicationMenuBlade/~/Overview/appId/{guid})"
+            r"|https://security\.microsoft\.com/(?:alerts/[A-Za-z0-9_-]+|incidents/\d+)"
         )
         assert [link for link in outside if not re.fullmatch(portal, link)] == []
         assert not outside or page.parent.name == "apps"
@@ -42,7 +46,7 @@ def test_links_lead_somewhere(demo_report):
     ids = {page: set(Reader(page.read_text(encoding="utf-8")).ids) for page in pages_of(demo_report)}
     for page in ids:
         for link in Reader(page.read_text(encoding="utf-8")).links:
-            if link.startswith("https://entra.microsoft.com/"):
+            if link.startswith(("https://entra.microsoft.com/", "https://security.microsoft.com/")):
                 continue
             name, _, anchor = link.partition("#")
             target = (page.parent / name).resolve() if name else page.resolve()
@@ -97,7 +101,7 @@ def test_the_same_data_gives_the_same_bytes(home, demo_report):
 
 def test_only_one_notebook_leaves_the_other_pages(home):
     alone = build_report(home, AS_OF, only="02_usage")
-    assert [p.name for p in alone.pages if p.parent == alone.path] == ["index.html", "02_usage.html"]
+    assert [p.name for p in alone.pages if p.parent == alone.path] == ["index.html", "02_usage.html", "apps.html"]
     (alone.path / "01_inventory.html").write_text("kept")
     again = build_report(home, AS_OF, only="02_usage.ipynb")
     assert (again.path / "01_inventory.html").read_text() == "kept"

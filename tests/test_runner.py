@@ -267,7 +267,7 @@ def test_a_page_shows_prose_and_output_but_no_code(tmp_path):
     )
     assert "<h1>Usage</h1>" in page.replace(' id="Usage"', "")
     assert 'href="02_usage.html"' in page
-    assert "<pre>7\n</pre>" in page
+    assert '<pre tabindex="0">7\n</pre>' in page
     assert "secret_code" not in page
     assert "<title>Title of A - Northwind</title>" in page
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from appgov_lib.report.apps import COLUMNS, all_apps
 from appgov_lib.report.assets import write_assets
@@ -52,8 +53,9 @@ def test_apps_are_sorted_by_value_with_unknown_last(visit, tmp_path: Path) -> No
     opened = visit(page_of(tmp_path, rows))
     table = opened.page.locator("#all-apps-table")
     head = table.locator("thead th", has_text="Risk score")
-    for ends in (("App 00001", "App 00002"), ("App 00029", "App 00002")):
+    for way, ends in (("ascending", ("App 00001", "App 00002")), ("descending", ("App 00029", "App 00002"))):
         head.locator(".dt-column-title").click()
+        expect(head).to_have_attribute("aria-sort", way)
         names = [row.split("\t")[0] for row in table.locator("tbody tr").all_inner_texts()]
         assert (names[0], names[-1]) == ends
 
