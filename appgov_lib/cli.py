@@ -5,7 +5,6 @@ Heavy imports are inside the verbs, so that `appgov --help` answers at once.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, date, datetime
@@ -14,14 +13,14 @@ from pathlib import Path
 import click
 
 from appgov_lib import __version__
-from appgov_lib.errors import ConfigError, ExitCode, WarehouseMissing
+from appgov_lib.actions_cli import actions_group
+from appgov_lib.errors import ExitCode, WarehouseMissing
 from appgov_lib.lock import hold as _hold
 from appgov_lib.options import asks_graph, cloud_option, common
 from appgov_lib.output import (
     doctor_done,
     extract_done,
     health_said,
-    print_frame,
     print_import,
     print_json,
     prune_done,
@@ -233,41 +232,6 @@ def prune(settings: Settings, as_json: bool, quiet: bool, keep_days: int | None,
     return prune_done(result, dry_run, as_json)
 
 
-@cli.group()
-def actions() -> None:
-    """The action plan: recommended changes, none of which this command carries out."""
-
-
-@actions.command(name="list")
-@common
-def actions_list(settings: Settings, as_json: bool, quiet: bool) -> int:
-    """The action plan in order of priority."""
-    with _warehouse(settings) as con:
-        frame = con.sql(
-            "SELECT priority, action_id, display_name, title, disposition, permission_needed "
-            "FROM remediation_actions ORDER BY priority"
-        ).df()
-    return print_frame(frame, as_json)
-
-
-@actions.command(name="show")
-@common
-@click.argument("action_id")
-def actions_show(settings: Settings, as_json: bool, quiet: bool, action_id: str) -> int:
-    """One action in full: request, undo, why, how to verify."""
-    with _warehouse(settings) as con:
-        frame = con.execute("SELECT * FROM remediation_actions WHERE action_id = ?", [action_id]).df()
-    if frame.empty:
-        raise ConfigError(f"There is no action {action_id!r} in the plan; `appgov actions list` shows the ids.")
-    record = json.loads(frame.to_json(orient="records", date_format="iso"))[0]
-    if as_json:
-        print_json(record)
-    else:
-        for key, value in record.items():
-            click.echo(f"{key + ':':<20} {clean(value)}")
-    return ExitCode.DONE
-
-
 @cli.command()
 @common
 @click.argument("what", type=click.Choice(["warehouse", "report", "raw"]), default="warehouse")
@@ -302,6 +266,9 @@ def _as_of(settings: Settings, text: str | None) -> date:
     from appgov_lib.extract.snapshot import read_snapshots
 
     return parse_date(text, "--as-of") if text else default_as_of(read_snapshots(settings.raw_dir))
+
+
+cli.add_command(actions_group(common, _hold, _now))
 
 
 def _findings_at(settings: Settings, severity: str) -> int:

@@ -57,18 +57,27 @@ ACTION_COLUMNS = (
     "service_principal_id",
     "display_name",
     "affected_users",
+    "calls_30d",
+    "owners",
+    "publisher_name",
+    "risk_removed",
+    "disruption",
+    "wave",
+    "reversible",
     "steps",
     "verify",
     "method",
     "path",
     "body",
     "undo",
+    "requests",
     "permission_needed",
     "powershell",
     "curl",
+    "az_rest",
     "finding_ids",
 )
-_JSON_COLUMNS = frozenset({"evidence", "body", "undo"})
+_JSON_COLUMNS = frozenset({"evidence", "body", "undo", "requests"})
 _FORMULA_STARTS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # full-width forms count in some spreadsheets
 _EXCEL_CELL = 32_767  # characters Excel keeps in a cell
 _WIDTHS = {"title": 50, "why": 60, "steps": 60, "display_name": 30, "verify": 40, "path": 50}
@@ -150,6 +159,11 @@ def write_actions_xlsx(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     sheet.autofilter(0, 0, len(rows), len(ACTION_COLUMNS) - 1)
     workbook.close()
     private_write(path, buffer.getvalue())
+
+
+def table_csv(columns: tuple[str, ...], rows: Iterable[Row]) -> bytes:
+    """Rows as a CSV file that no spreadsheet runs anything of."""
+    return _csv(columns, rows)
 
 
 def neutral(text: str) -> str:

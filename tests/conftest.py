@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import socket
 import subprocess
 import sys
+from asyncio.selector_events import _SelectorSocketTransport  # type: ignore[attr-defined]
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,37 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+_CHANGES = re.compile(rb"^(PATCH|PUT|DELETE) /\S* HTTP/1\.1\r\n")
+_POSTS = re.compile(rb"^POST (/+(?:v1\.0|beta)/\S*) HTTP/1\.1\r\n")
+_READING = re.compile(
+    rb"/(?:(?:\$|%24)batch|security/(?:microsoft\.graph\.security\.)?runHuntingQuery|security/auditLog/queries)(?:\?.*)?$"
+)
+_PART = re.compile(rb'"method"\s*:\s*"(?!GET")')
+
+
+def would_change(data: bytes) -> bool:
+    """Whether bytes on their way to Graph are a request that may change a tenant."""
+    post = _POSTS.match(data)
+    if post and not _READING.search(post[1]):
+        return True
+    return bool(_CHANGES.match(data) or (post and b"batch" in post[1] and _PART.search(data)))
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_changed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that may change a tenant fails the test, unless that is marked as one that changes a tenant."""
+    if request.node.get_closest_marker("changes_a_tenant"):
+        return
+    write = _SelectorSocketTransport.write
+
+    def watched(self: Any, data: Any) -> None:
+        if would_change(bytes(data)):
+            pytest.fail(f"A request that changes something left the program: {bytes(data)[:80]!r}")
+        write(self, data)
+
+    monkeypatch.setattr(_SelectorSocketTransport, "write", watched)
 
 
 @pytest.fixture(autouse=True)

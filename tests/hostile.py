@@ -29,7 +29,8 @@ TEXTS = {
     "app_permissions": ["permission", "resource_name", "usage_reason", "level_reason"],
     "coverage": ["reason", "what_is_lost"],
     "findings": ["display_name", "reason", "subject", "policy_title", "title"],
-    "remediation_actions": ["display_name", "title", "why", "verify", "path", "permission_needed"],
+    "remediation_actions": ["display_name", "title", "why", "verify", "path", "permission_needed", "publisher_name"],
+    "action_outcomes": ["display_name", "title", "detail"],
     "stg_organization": ["display_name", "default_domain"],
     "stg_users": ["user_principal_name", "display_name"],
     "stg_directory_audits": ["activity", "actor_name"],
@@ -63,8 +64,10 @@ def hostile_home(home: Path, sample_home: Path) -> Settings:
     for table, columns in TEXTS.items():
         for column in columns:
             con.execute(f"UPDATE {table} SET {column} = ? || coalesce({column}, '')", [PAYLOAD])
-    requests = [PAYLOAD, json.dumps({"note": PAYLOAD}), json.dumps({SHORT: PAYLOAD})]
-    con.execute("UPDATE remediation_actions SET steps = [?], undo = ?, body = ?", requests)
+    texts = [PAYLOAD, json.dumps({"note": PAYLOAD}), json.dumps({SHORT: PAYLOAD})]
+    con.execute("UPDATE remediation_actions SET steps = [?], undo = ?, body = ?", texts)
+    listed = json.dumps([{"method": PAYLOAD, "path": PAYLOAD, "body": {SHORT: PAYLOAD}}] * 2)
+    con.execute("UPDATE remediation_actions SET requests = ?, owners = [?]", [listed, PAYLOAD])
     evidence: dict[str, Any] = {SHORT: PAYLOAD, "rows": [{"name": PAYLOAD, "deep": {"x": PAYLOAD}}], "list": [PAYLOAD]}
     con.execute("UPDATE findings SET evidence = ?", [json.dumps(evidence)])
     con.execute("UPDATE app_inventory SET risk_score = NULL, last_used_at = NULL, publisher_verified = NULL")

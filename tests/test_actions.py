@@ -101,7 +101,16 @@ def test_only_grants_of_users_go_for_user_consented_mail(con, plan):
     for number, (kind, user) in enumerate([("Principal", "u1"), ("AllPrincipals", None), ("Principal", "u2")]):
         add(con, "stg_delegated_grants", grant_id=f"g{number}", service_principal_id=SP, resource_id=GRAPH,
             consent_type=kind, principal_id=user, scopes=["Mail.Read", "User.Read"])  # fmt: skip
-    assert sorted(row["path"][-2:] for row in plan()) == ["g0", "g2"]
+    (row,) = plan()  # one action of the app, a request for each user
+    requests = json.loads(row["requests"])
+    assert [(each["method"], each["path"][-2:], each["body"]) for each in requests] == [
+        ("PATCH", "g0", {"scope": "User.Read"}),
+        ("PATCH", "g2", {"scope": "User.Read"}),
+    ]
+    assert requests[0]["state"]["scope"] == "Mail.Read User.Read"
+    assert (row["path"][-2:], row["affected_users"]) == ("g0", 2)
+    assert "granted by 2 users" in row["title"]
+    assert [line[:2] for line in row["curl"].splitlines()] == ["# ", "cu", "cu"]
 
 
 def test_an_unused_application_permission_is_removed(con, plan):
@@ -117,6 +126,9 @@ def test_an_unused_application_permission_is_removed(con, plan):
     assert row["undo"]["path"] == f"/v1.0/servicePrincipals/{SP}/appRoleAssignments"
     assert row["undo"]["body"] == {"principalId": SP, "resourceId": GRAPH, "appRoleId": "role0"}
     assert (row["permission_needed"], row["disposition"]) == ("AppRoleAssignment.ReadWrite.All", "safe")
+    assert row["az_rest"].splitlines()[1] == (
+        f"az rest --method delete --url https://graph.microsoft.com/v1.0/servicePrincipals/{SP}/appRoleAssignments/as0"
+    )
 
 
 def test_one_action_answers_several_findings(con, plan):
@@ -250,7 +262,7 @@ def test_an_app_that_came_back_is_disabled_until_somebody_explains_it(con, plan)
     assert (row["action_type"], row["disposition"], row["severity"]) == ("disable_sign_in", "needs_review", "critical")
 
 
-def test_worst_first_then_safe_first_then_by_risk(con, plan):
+def test_first_what_removes_most_risk_for_the_least_disruption(con, plan):
     for number, risk in enumerate((10, 90)):
         add(con, "app_inventory", service_principal_id=f"sp{number}", app_id=f"a{number}", risk_score=risk,
             last_used_at="2026-01-01", display_name=f"App {number}")  # fmt: skip
@@ -259,7 +271,10 @@ def test_worst_first_then_safe_first_then_by_risk(con, plan):
     add(con, "app_permissions", service_principal_id="sp3", permission_type="application", privilege_level="high")
     rows = plan()
     assert [row["priority"] for row in rows] == [1, 2, 3, 4]
-    assert [row["service_principal_id"] for row in rows] == ["sp3", "sp1", "sp0", "sp2"]
+    # two medium findings switched off safely: 20 x 1.9 / 1 and 20 x 1.1 / 1; a high one that somebody has to weigh:
+    # 100 / 8 at least; an owner to be found
+    assert [row["service_principal_id"] for row in rows] == ["sp1", "sp0", "sp3", "sp2"]
+    assert [row["wave"] for row in rows] == [1, 1, 3, 3]
 
 
 def test_resolved_and_audit_findings_call_for_nothing(con, plan):

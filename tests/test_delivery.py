@@ -203,6 +203,7 @@ def test_without_starttls_nothing_is_sent(settings: Settings, message: Message, 
     assert mails.mails == []
 
 
+@pytest.mark.changes_a_tenant  # a mail, which only a delivery sends
 def test_graph_sends_from_the_mailbox_that_was_named(
     message: Message, web: WebSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -319,17 +319,27 @@ def test_what_microsoft_says_is_unknown_where_it_was_not_read():
     assert view["alerts"].empty == "No alert that was read names this app."
 
 
-def test_alerts_name_their_incident():
-    alert = {"title": "Odd calls", "severity": "informational", "status": "new", "created_at": NOW, "incident_id": "41"}
-    alert |= {"incident": "Suspicious app", "incident_status": "active"}
-    rows = [alert, alert | {"incident": None, "incident_status": None}, alert | {"incident_id": None}]
-    table = app_state.microsoft_view(with_sources(details=Details(alerts={APP: rows})), APP)["alerts"]
-    assert [r["Incident"] for r in lines(table)] == [
-        "41: Suspicious app (active)",
-        "41: title not read (status not read)",
-        "unknown",
+def test_alerts_name_their_incident_and_lead_to_the_portal():
+    alert = {"title": "Odd calls", "severity": "informational", "status": "new", "first_at": NOW, "incident_id": "41"}
+    alert |= {"record_kind": "alert", "is_open": True, "service_source": "microsoftAppGovernance", "alert_id": "da6-1"}
+    alert |= {"incident_status": "active"}
+    rows = [
+        alert,
+        alert | {"incident_status": None, "alert_id": "javascript:alert(1)"},
+        alert | {"incident_id": None, "record_kind": "risk"},
+        alert | {"incident_id": "41/../x"},
     ]
+    table = app_state.microsoft_view(with_sources(details=Details(alerts={APP: rows})), APP)["alerts"]
+    assert [r["Incident"] for r in lines(table)[:3]] == ["41 (active)", "41 (status not read)", "unknown"]
     assert lines(table)[0]["Severity"] == "info"
+    titles, incidents = [row[0].href for row in table.rows], [row[-1].href for row in table.rows]
+    assert titles == [
+        "https://security.microsoft.com/alerts/da6-1",
+        "",
+        "",
+        "https://security.microsoft.com/alerts/da6-1",
+    ]
+    assert incidents == [*["https://security.microsoft.com/incidents/41"] * 2, "", ""]
 
 
 def test_portal_links_are_built_from_ids_that_are_ids():

@@ -23,7 +23,7 @@ from reading import Reader
 from weekly_home import copy_of, stages
 
 import appgov_lib
-from appgov_lib.errors import ConfigError, DiskFull
+from appgov_lib.errors import ConfigError
 from appgov_lib.extract.repair import repair
 from appgov_lib.profiles import Credential, Profile
 from appgov_lib.sample import SampleTenant, running
@@ -31,7 +31,6 @@ from appgov_lib.settings import Settings
 from appgov_lib.weekly import log as logs
 from appgov_lib.weekly.outcome import Outcome, gravest
 from appgov_lib.weekly.record import Record, health, read_record
-from appgov_lib.weekly.space import check_space, remove_old_reports
 
 timeout = pytest.mark.timeout(400)  # on a busy machine; alone none takes a minute
 NOW = datetime(2026, 11, 16, 5, 17)
@@ -224,24 +223,6 @@ def test_the_gravest_code_wins() -> None:
     out = Outcome("t", "r", "2026-11-15", sources={"a": "not_permitted"})
     out.conclude(0)
     assert out.exit_code == 3
-
-
-def test_room_is_asked_for_before(settings: Settings) -> None:
-    free, need = check_space(settings)
-    assert need == 500
-    assert free > 0
-    with pytest.raises(DiskFull, match="A run needs about"):
-        check_space(replace(settings, profile=replace(Profile(), min_free_mb=10**9)))
-
-
-def test_old_reports_go_and_the_newest_stays(settings: Settings) -> None:
-    for day in ("2026-01-04", "2026-10-04", "2026-10-11"):
-        (settings.reports_dir / day).mkdir(parents=True)
-    assert remove_old_reports(settings, NOW) == []
-    kept = replace(settings, profile=Profile(report_retention_days=40))
-    assert remove_old_reports(kept, NOW) == ["2026-01-04", "2026-10-04"]
-    assert remove_old_reports(replace(kept, profile=Profile(report_retention_days=14)), NOW) == []
-    assert [path.name for path in settings.reports_dir.iterdir()] == ["2026-10-11"]
 
 
 # Readers, older snapshots, the kernel

@@ -92,6 +92,7 @@ def models() -> str:
 
 def written_by_the_build() -> str:
     """The tables that Python writes after the SQL models, with their columns."""
+    from appgov_lib.actions.outcomes import OUTCOME_TYPES
     from appgov_lib.actions.planner import TYPES as ACTION_TYPES
     from appgov_lib.anomalies import OUTPUT_TYPES
     from appgov_lib.detect.baselines import BASELINE_TYPES
@@ -117,6 +118,7 @@ def written_by_the_build() -> str:
         ("approved_baselines", "thing an approved app had; without value: it had none of the kind", BASELINE_TYPES),
         ("policy_exceptions", "exception in exceptions.toml", EXCEPTION_TYPES),
         ("remediation_actions", "recommended change", ACTION_TYPES),
+        ("action_outcomes", "action that is or was planned", OUTCOME_TYPES),
         ("run_info", "fact about the build", ["key", "value"]),
     )
     return table(("table", "one row for each", "columns"), ((f"`{n}`", grain, code(c)) for n, grain, c in rows))

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from appgov_lib.actions.facts import Facts, OpenFinding, Row, listed_permissions
 
+URGENT = ("critical", "high")
+"""Severities at which alerts about the same app are taken up together with what the finding asks for."""
+
 
 @dataclass(frozen=True)
 class Ask:
@@ -30,7 +33,10 @@ class Ask:
 
 def asks(finding: OpenFinding, facts: Facts) -> list[Ask]:
     """What `finding` asks for; a review where its policy names no action or nothing to change is left."""
-    return list(_HANDLERS.get(finding.action, _review)(finding, facts)) or list(_review(finding, facts))
+    found = list(_HANDLERS.get(finding.action, _review)(finding, facts)) or list(_review(finding, facts))
+    if finding.severity in URGENT and facts.alerts.get(finding.service_principal_id):
+        found.append(Ask(finding, "take_up_alerts", finding.service_principal_id))
+    return found
 
 
 def _review(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
@@ -114,6 +120,56 @@ def _credential(action_type: str) -> Callable[[OpenFinding, Facts], Iterator[Ask
     return handler
 
 
+def _expired_credentials(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Remove what ended before: every expired secret and certificate, as one action."""
+    if facts.expired.get(finding.service_principal_id):
+        yield Ask(finding, "remove_expired_credentials", finding.service_principal_id)
+
+
+def _remove_federated(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Remove the federated credential that the evidence names."""
+    key = str(finding.evidence.get("federated_credential_id") or "")
+    if key in facts.federated:
+        yield Ask(finding, "remove_federated_credential", key)
+
+
+def _remove_owner(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Take an owner away, as long as another one is left who can answer for the app."""
+    app, evidence = facts.apps.get(finding.service_principal_id), finding.evidence
+    others = (evidence.get("live_owner_count") or 0) - (evidence.get("is_enabled") is not False)
+    owned = facts.owner_ids.get(finding.service_principal_id, ()) if app is not None and app["application_id"] else ()
+    if others > 0 and str(evidence.get("owner_id")) in owned:
+        yield Ask(finding, "remove_owner", str(evidence["owner_id"]))
+
+
+def _remove_directory_role(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Take the directory role from the app: every assignment that the evidence names."""
+    for key in finding.evidence.get("assignment_ids") or ():
+        if str(key) in facts.roles:
+            yield Ask(finding, "remove_directory_role", str(key))
+
+
+def _require_assignment(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Let only assigned users sign in."""
+    if finding.service_principal_id in facts.apps:
+        yield Ask(finding, "require_assignment", finding.service_principal_id)
+
+
+def _lock_properties(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Lock the properties of the registration."""
+    app = facts.apps.get(finding.service_principal_id)
+    if app is not None and app["application_id"] in facts.locks:
+        yield Ask(finding, "lock_properties", app["application_id"])
+
+
+def _change_settings(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Write the setting of the authorization policy, where its value is known; else somebody looks."""
+    if finding.subject in facts.policy:
+        yield Ask(finding, "change_setting", finding.subject)
+    else:
+        yield from _review_settings(finding, facts)
+
+
 def _add_owner(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
     """Give the registration an owner."""
     app = facts.apps.get(finding.service_principal_id)
@@ -131,5 +187,12 @@ _HANDLERS: dict[str, Callable[[OpenFinding, Facts], Iterator[Ask]]] = {
     "remove_credential": _credential("remove_credential"),
     "renew_credential": _credential("renew_credential"),
     "add_owner": _add_owner,
+    "remove_expired_credentials": _expired_credentials,
+    "remove_federated_credential": _remove_federated,
+    "remove_owner": _remove_owner,
+    "remove_directory_role": _remove_directory_role,
+    "require_assignment": _require_assignment,
+    "lock_properties": _lock_properties,
+    "change_setting": _change_settings,
     "review_settings": _review_settings,
 }

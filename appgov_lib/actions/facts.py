@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import duckdb
+
+from appgov_lib.actions.more_facts import by_app, read_more, read_rows
 
 Row = Mapping[str, Any]
 _REMOVERS = frozenset({"remove_user_grants", "remove_extra_grants"})
@@ -25,6 +28,7 @@ class OpenFinding:
     reason: str
     action: str
     evidence: Row
+    subject: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,39 +45,66 @@ class Facts:
     """(service principal id, resource id, permission) that some policy wants removed because of what it is."""
     owner_candidates: Mapping[str, tuple[str, str]]
     """Object id and name of the active user who last changed the app."""
+    owners: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Who answers for the app: sign-in names, else names, of owners whose account is not disabled."""
+    owner_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Ids of all owners of the registration."""
+    expired: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+    """Secrets and certificates that ended."""
+    federated: Mapping[str, Row] = field(default_factory=dict)
+    """By id of the credential."""
+    roles: Mapping[str, Row] = field(default_factory=dict)
+    """Directory role assignments by their id."""
+    locks: Mapping[str, Row | None] = field(default_factory=dict)
+    """Property lock by object id of the registration; None: it has none."""
+    alerts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Alerts of Graph about the app that nobody took up yet."""
+    policy: Mapping[str, tuple[Row, Row]] = field(default_factory=dict)
+    """What to write to the authorization policy and what is there, by name of the setting."""
+
+    def grant(self, service_principal_id: str, grant_id: str) -> Row | None:
+        """One delegated grant of an app."""
+        found = self._by_id.get(grant_id)
+        return found if found is not None and found["service_principal_id"] == service_principal_id else None
+
+    @cached_property
+    def _by_id(self) -> dict[str, Row]:
+        """Grants by their id."""
+        return {grant["grant_id"]: grant for grants in self.grants.values() for grant in grants}
 
 
 def read_facts(con: duckdb.DuckDBPyConnection) -> Facts:
     """Read everything planning needs, in a stable order."""
     findings = tuple(
         OpenFinding(**{**row, "evidence": json.loads(row["evidence"] or "{}")})
-        for row in _rows(
+        for row in read_rows(
             con,
-            "SELECT finding_id, policy_id, service_principal_id, app_id, severity, reason, action, "
+            "SELECT finding_id, policy_id, service_principal_id, app_id, severity, reason, action, subject, "
             "CAST(evidence AS VARCHAR) AS evidence FROM findings "
             "WHERE status = 'active' AND state IN ('new', 'open', 'returned') ORDER BY finding_id",
         )
     )
     con.execute("CREATE OR REPLACE TEMP TABLE apps_to_plan AS SELECT DISTINCT service_principal_id FROM findings")
-    apps = _rows(
+    apps = read_rows(
         con,
-        "SELECT service_principal_id, app_id, application_id, display_name, users_30d, risk_score, account_enabled "
+        "SELECT service_principal_id, app_id, application_id, display_name, users_30d, calls_30d, risk_score, "
+        "account_enabled, assignment_required, publisher_name "
         "FROM app_inventory SEMI JOIN apps_to_plan USING (service_principal_id) ORDER BY service_principal_id",
     )
-    grants = _rows(
+    grants = read_rows(
         con,
         "SELECT grant_id, service_principal_id, resource_id, consent_type, principal_id, scopes, "
         "person.user_principal_name AS principal_name FROM stg_delegated_grants AS held "
         "SEMI JOIN apps_to_plan USING (service_principal_id) "
         "LEFT JOIN stg_users AS person ON person.user_id = lower(held.principal_id) ORDER BY grant_id",
     )
-    assignments = _rows(
+    assignments = read_rows(
         con,
         "SELECT assignment_id, service_principal_id, resource_id, app_role_id, "
         "coalesce(permission, app_role_id) AS permission FROM stg_app_role_assignments "
         "SEMI JOIN apps_to_plan USING (service_principal_id) ORDER BY assignment_id",
     )
-    keys = _rows(
+    keys = read_rows(
         con,
         "SELECT service_principal_id AS object_id, CAST(key_credentials AS VARCHAR) AS keys "
         "FROM stg_service_principals SEMI JOIN apps_to_plan USING (service_principal_id) UNION ALL "
@@ -81,7 +112,7 @@ def read_facts(con: duckdb.DuckDBPyConnection) -> Facts:
         "WHERE app_id IN (SELECT app_id FROM app_inventory SEMI JOIN apps_to_plan USING (service_principal_id)) "
         "ORDER BY object_id",
     )
-    candidates = _rows(
+    candidates = read_rows(
         con,
         # by equality on each target of an event: list_contains() would try every pair of app and event
         "WITH named AS (SELECT service_principal_id, service_principal_id AS target_id FROM app_inventory "
@@ -95,12 +126,13 @@ def read_facts(con: duckdb.DuckDBPyConnection) -> Facts:
         "INNER JOIN stg_users AS person ON person.user_id = audit.actor_id "
         "WHERE person.account_enabled AND person.user_type IS DISTINCT FROM 'Guest' GROUP BY 1 ORDER BY 1",
     )
+    more = read_more(con)
     con.execute("DROP TABLE apps_to_plan")
     return Facts(
         findings=findings,
         apps={row["service_principal_id"]: row for row in apps},
-        grants=_by_app(grants),
-        assignments=_by_app(assignments),
+        grants=by_app(grants),
+        assignments=by_app(assignments),
         key_credentials={row["object_id"]: _objects(row["keys"]) for row in keys},
         removals=frozenset(
             (finding.service_principal_id, str(item.get("resource_id")), str(item.get("permission")))
@@ -109,6 +141,7 @@ def read_facts(con: duckdb.DuckDBPyConnection) -> Facts:
             for item in listed_permissions(finding)
         ),
         owner_candidates={row["service_principal_id"]: (row["user_id"], row["name"] or "") for row in candidates},
+        **more,
     )
 
 
@@ -116,21 +149,6 @@ def listed_permissions(finding: OpenFinding) -> list[Row]:
     """The permissions a policy put into its evidence."""
     listed = finding.evidence.get("permissions")
     return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
-
-
-def _rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
-    """Result rows as dictionaries."""
-    result = con.execute(sql)
-    names = [column[0] for column in result.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
-
-
-def _by_app(rows: list[dict[str, Any]]) -> dict[str, tuple[Row, ...]]:
-    """Rows by service principal id, order kept."""
-    grouped: dict[str, list[Row]] = {}
-    for row in rows:
-        grouped.setdefault(row["service_principal_id"], []).append(row)
-    return {key: tuple(values) for key, values in grouped.items()}
 
 
 def _objects(text: str | None) -> tuple[Row, ...]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
-from appgov_lib.actions import requests
 from appgov_lib.actions.asks import Ask, asks
+from appgov_lib.actions.builders import CHANGES
 from appgov_lib.actions.facts import Facts, Row, read_facts
-from appgov_lib.actions.requests import Change
-from appgov_lib.actions.scripts import compact, curl, plain, powershell
+from appgov_lib.actions.requests import Change, compact
+from appgov_lib.actions.scripts import az_rest, curl, plain, powershell
 from appgov_lib.actions.words import DEFAULT_WORDS, WORDS, Words
 from appgov_lib.detect.policy import SEVERITIES
 from appgov_lib.detect.write import write_table
@@ -25,10 +27,25 @@ ACTION_TYPES = (
     "renew_credential",
     "add_owner",
     "disable_sign_in",
+    "remove_expired_credentials",
+    "remove_federated_credential",
+    "remove_owner",
+    "remove_directory_role",
+    "require_assignment",
+    "lock_properties",
+    "change_setting",
+    "take_up_alerts",
     "review_app",
     "review_settings",
 )
-EFFORTS = ("low", "medium", "high")
+EFFORTS = {"low": 1.0, "medium": 3.0, "high": 8.0}
+"""How much each disturbs, before the people affected are counted."""
+RISK = {"critical": 1000.0, "high": 100.0, "medium": 20.0, "low": 5.0, "info": 1.0}
+"""What one finding weighs; an app at full risk doubles it."""
+NO_REMEDY = frozenset({"take_up_alerts"})
+"""Kinds that go with a remedy and remove no risk by themselves."""
+TOGETHER = 100
+"""Grants of users that one action changes at most: its texts have to stay readable."""
 TYPES = {
     "action_id": "VARCHAR",
     "priority": "INTEGER",
@@ -42,15 +59,24 @@ TYPES = {
     "disposition": "VARCHAR",
     "effort": "VARCHAR",
     "affected_users": "BIGINT",
+    "calls_30d": "BIGINT",
+    "owners": "VARCHAR[]",
+    "publisher_name": "VARCHAR",
+    "risk_removed": "DOUBLE",
+    "disruption": "DOUBLE",
+    "wave": "INTEGER",
+    "reversible": "BOOLEAN",
     "steps": "VARCHAR[]",
     "verify": "VARCHAR",
     "method": "VARCHAR",
     "path": "VARCHAR",
     "body": "JSON",
     "undo": "JSON",
+    "requests": "JSON",
     "permission_needed": "VARCHAR",
     "powershell": "VARCHAR",
     "curl": "VARCHAR",
+    "az_rest": "VARCHAR",
     "finding_ids": "VARCHAR[]",
 }
 
@@ -73,6 +99,17 @@ class Action:
     """safe: reversible, and no use of the target was seen; else needs_review."""
     effort: str
     affected_users: int | None
+    calls_30d: int | None
+    """Of the app, in the 30 days to the as-of date."""
+    owners: tuple[str, ...]
+    """Whom to ask."""
+    publisher_name: str | None
+    risk_removed: float
+    disruption: float
+    wave: int
+    """1: safe; 2: needs a review first; 3: a person has to act."""
+    reversible: bool | None
+    """Whether a request undoes it; None where nothing is sent."""
     steps: tuple[str, ...]
     verify: str
     method: str | None
@@ -80,9 +117,13 @@ class Action:
     body: str | None
     undo: str
     """JSON object with method, path, body (null where there is none) and a note."""
+    requests: str | None
+    """JSON list of all requests: method, path, body, undo, and the state they were planned from. `method`, `path`,
+    `body` and `undo` are those of the first."""
     permission_needed: str | None
     powershell: str | None
     curl: str | None
+    az_rest: str | None
     finding_ids: tuple[str, ...]
 
 
@@ -94,17 +135,24 @@ class _Draft:
     action_type: str
     group: tuple[Ask, ...]
     name: str
-    change: Change | None
+    changes: tuple[Change, ...]
     values: dict[str, Any]
     """By place in the words."""
     words: Words
     severity: str
     safe: bool
+    risk_removed: float
 
     @property
     def effort(self) -> str:
         """One of `EFFORTS`."""
         return "low" if self.safe else self.words.effort
+
+    @property
+    def disruption(self) -> float:
+        """Effort, and the people who may notice: what was seen unused is missed by nobody."""
+        users = 0 if self.safe or not self.changes else self.values["users"] or 0
+        return EFFORTS[self.effort] + math.log2(1 + users)
 
 
 def plan(con: duckdb.DuckDBPyConnection) -> None:
@@ -123,20 +171,36 @@ def actions_for(facts: Facts) -> Iterator[Action]:
         if ask.action_type == "renew_credential" and ask.finding.service_principal_id in leaving:
             key = (ask.finding.service_principal_id, "disable_sign_in", ask.finding.service_principal_id)
         merged.setdefault(key, []).append(ask)
-    drafts = [_draft(key[1], key[2], group, facts) for key, group in merged.items()]
-    drafts.sort(key=lambda draft: _order(draft, facts))
+    drafts = [_draft(key[1], key[2], group, facts) for key, group in _together(merged, facts).items()]
+    drafts.sort(key=_order)
     # one at a time: a hundred thousand actions with all their texts would take half a gigabyte
-    return (_action(draft, number) for number, draft in enumerate(drafts, start=1))
+    return (_action(draft, number, facts) for number, draft in enumerate(drafts, start=1))
 
 
-def _order(draft: _Draft, facts: Facts) -> tuple[Any, ...]:
-    """Worst finding first, then what can be done at once, then the riskier app; ids make it total."""
-    risk = (facts.apps.get(draft.group[0].finding.service_principal_id) or {}).get("risk_score") or 0
+def _together(merged: dict[tuple[str, str, str], list[Ask]], facts: Facts) -> dict[tuple[str, str, str], list[Ask]]:
+    """Put the grants of single users together from which the same scopes go: one action of one app, many requests."""
+    result: dict[tuple[str, str, str], list[Ask]] = {}
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for key, group in merged.items():
+        service_principal_id, action_type, target = key
+        grant = facts.grant(service_principal_id, target) if action_type == "remove_scopes" else None
+        if grant is not None and grant["consent_type"] == "Principal":
+            scopes = " ".join(sorted({ask.scope for ask in group}))
+            known = "unused" if _safe(group) else "used"
+            same = (service_principal_id, action_type, f"users of {grant['resource_id']}: {scopes} ({known})")
+            part = counts[same] // TOGETHER
+            counts[same] += 1
+            key = (*same[:2], f"{same[2]} part {part + 1}" if part else same[2])
+        result.setdefault(key, []).extend(group)
+    return result
+
+
+def _order(draft: _Draft) -> tuple[Any, ...]:
+    """Most risk removed per disruption first, then the worst finding, then what is safe; ids make it total."""
     return (
+        -draft.risk_removed / draft.disruption,
         SEVERITIES.index(draft.severity),
         not draft.safe,
-        EFFORTS.index(draft.effort),
-        -risk,
         draft.name,
         draft.action_id,
     )
@@ -146,30 +210,40 @@ def _draft(action_type: str, target: str, group: list[Ask], facts: Facts) -> _Dr
     """Decide on the action that answers all asks for one target."""
     first = group[0].finding
     app = facts.apps.get(first.service_principal_id, {})
-    named = "Tenant settings" if action_type == "review_settings" else app.get("display_name")
-    change, values = _CHANGES[action_type](target, group, app, facts)
+    tenant = action_type in ("review_settings", "change_setting")
+    named = "Tenant settings" if tenant else app.get("display_name")
+    changes, values = CHANGES[action_type](target, group, app, facts)
     identity = f"{first.service_principal_id}|{action_type}|{target}"
+    severities = {ask.finding.finding_id: ask.finding.severity for ask in group}
+    words = WORDS if changes else DEFAULT_WORDS
     return _Draft(
         action_id=hashlib.sha256(identity.encode()).hexdigest()[:16],
         action_type=action_type,
         group=tuple(group),
         name=plain(named or first.app_id or first.service_principal_id),
-        change=change,
+        changes=tuple(changes),
         values=values,
-        words=(WORDS if change else DEFAULT_WORDS).get(action_type) or WORDS[action_type],
-        severity=min((ask.finding.severity for ask in group), key=SEVERITIES.index),
-        safe=change is not None and change.undo is not None and _safe(group),
+        words=words.get(action_type) or WORDS[action_type],
+        severity=min(severities.values(), key=SEVERITIES.index),
+        safe=bool(changes) and all(change.undo is not None for change in changes) and _safe(group),
+        risk_removed=0.0 if action_type in NO_REMEDY else _risk(severities.values(), app),
     )
 
 
-def _action(draft: _Draft, priority: int) -> Action:
+def _risk(severities: Iterable[str], app: Row) -> float:
+    """What the findings of these severities weigh, more for an app at risk."""
+    return sum(RISK[severity] for severity in severities) * (1 + (app.get("risk_score") or 0) / 100)
+
+
+def _action(draft: _Draft, priority: int, facts: Facts) -> Action:
     """Put an action into words and requests."""
-    first, words, change = draft.group[0].finding, draft.words, draft.change
+    first, words, changes = draft.group[0].finding, draft.words, draft.changes
+    app = facts.apps.get(first.service_principal_id, {})
     values = {**draft.values, "app": draft.name}
     title = words.title.format_map(values)
-    undo = change.undo if change else None
-    note = change.undo_note if change else "Nothing is changed by this plan."
     findings = {ask.finding.finding_id: ask.finding for ask in draft.group}
+    requests, permission = [change.request for change in changes], changes[0].permission if changes else None
+    publisher = app.get("publisher_name")
     return Action(
         action_id=draft.action_id,
         priority=priority,
@@ -183,23 +257,56 @@ def _action(draft: _Draft, priority: int) -> Action:
         disposition="safe" if draft.safe else "needs_review",
         effort=draft.effort,
         affected_users=values["users"],
+        calls_30d=app.get("calls_30d"),
+        owners=tuple(plain(name) for name in facts.owners.get(first.service_principal_id, ())),
+        publisher_name=plain(publisher) if publisher else None,
+        risk_removed=round(draft.risk_removed, 1),
+        disruption=round(draft.disruption, 2),
+        wave=1 if draft.safe else 2 if changes else 3,
+        reversible=all(change.undo is not None for change in changes) if changes else None,
         steps=tuple(step.format_map(values) for step in words.steps),
         verify=words.verify.format_map(values),
-        method=change.request.method if change else None,
-        path=change.request.path if change else None,
-        body=compact(change.request.body) if change and change.request.body is not None else None,
-        undo=compact(
-            {
-                "method": undo.method if undo else None,
-                "path": undo.path if undo else None,
-                "body": undo.body if undo else None,
-                "note": note,
-            }
-        ),
-        permission_needed=change.permission if change else None,
-        powershell=powershell(change.request, title, change.permission) if change else None,
-        curl=curl(change.request, title) if change else None,
+        method=requests[0].method if requests else None,
+        path=requests[0].path if requests else None,
+        body=requests[0].text if requests and requests[0].body is not None else None,
+        undo=compact(_undo(changes[0] if changes else None)),
+        requests=_listed(changes) if changes else None,
+        permission_needed=permission,
+        powershell=powershell(requests, title, permission) if permission else None,
+        curl=curl(requests, title) if requests else None,
+        az_rest=az_rest(requests, title) if requests else None,
         finding_ids=tuple(sorted(findings)),
+    )
+
+
+def _undo(change: Change | None) -> dict[str, Any]:
+    """What undoes a request, with a note."""
+    undo = change.undo if change else None
+    return {
+        "method": undo.method if undo else None,
+        "path": undo.path if undo else None,
+        "body": undo.body if undo else None,
+        "note": change.undo_note if change else "Nothing is changed by this plan.",
+    }
+
+
+def _listed(changes: tuple[Change, ...]) -> str:
+    """All requests of an action as JSON."""
+    return (
+        "["
+        + ",".join(
+            compact(
+                {
+                    "method": change.request.method,
+                    "path": change.request.path,
+                    "body": change.request.body,
+                    "undo": _undo(change),
+                    "state": change.state,
+                }
+            )
+            for change in changes
+        )
+        + "]"
     )
 
 
@@ -210,97 +317,3 @@ def _safe(group: list[Ask]) -> bool:
         if ask.action_type != "renew_credential":
             parts[ask.scope] |= ask.safe
     return all(parts.values())
-
-
-Built = tuple[Change | None, dict[str, Any]]
-
-
-def _scopes(target: str, group: list[Ask], app: Row, facts: Facts) -> Built:
-    """Cut scopes from one delegated grant."""
-    grants = facts.grants[group[0].finding.service_principal_id]
-    grant = next(item for item in grants if item["grant_id"] == target)
-    remove = frozenset(ask.scope for ask in group)
-    single = grant["consent_type"] == "Principal"
-    person = plain(grant["principal_name"] or grant["principal_id"] or "one user")
-    who = f"granted by {person}" if single else "granted for all users"
-    listed = ", ".join(plain(scope) for scope in sorted(remove))
-    return requests.cut_scopes(grant, remove), {
-        "users": 1 if single else app.get("users_30d"),
-        "listed": listed,
-        "who": who,
-        "id": plain(target),
-    }
-
-
-def _app_role(target: str, group: list[Ask], app: Row, facts: Facts) -> Built:
-    """Remove one application permission."""
-    held = facts.assignments[group[0].finding.service_principal_id]
-    assignment = next(item for item in held if item["assignment_id"] == target)
-    # An application permission works without a signed-in user, so no user is affected directly.
-    return requests.remove_app_role(assignment), {
-        "users": None,
-        "listed": plain(str(assignment["permission"])),
-        "id": plain(target),
-    }
-
-
-def _remove_credential(target: str, group: list[Ask], app: Row, facts: Facts) -> Built:
-    """Remove one secret, certificate or federated credential."""
-    evidence = group[0].finding.evidence
-    kind, origin = str(evidence.get("credential_type")), str(evidence.get("credential_origin"))
-    service_principal_id = group[0].finding.service_principal_id
-    object_id = service_principal_id if origin == "service_principal" else app.get("application_id")
-    values = {"users": None, "kind": kind if kind != "None" else "credential", "id": plain(target)}
-    if not object_id:
-        return None, values
-    if kind == "secret":
-        return requests.remove_secret(origin, object_id, target), values
-    if kind == "federated":
-        return requests.remove_federated(object_id, target), values
-    keys = facts.key_credentials.get(object_id, ())
-    if not any(str(key.get("keyId", "")).lower() == target.lower() for key in keys):
-        # Without the list that is there now, writing "the list that stays" could remove the others.
-        return None, values
-    return requests.remove_certificate(origin, object_id, target, keys), values
-
-
-def _renew(target: str, group: list[Ask], app: Row, facts: Facts) -> Built:
-    """Have the next credential made: only the app's team can put it to use."""
-    evidence = group[0].finding.evidence
-    return None, {
-        "users": app.get("users_30d"),
-        "kind": plain(str(evidence.get("credential_type") or "credential")),
-        "ends": plain(str(evidence.get("ends_at") or "an unknown date"))[:10],
-        "id": plain(target),
-    }
-
-
-def _owner(target: str, group: list[Ask], app: Row, facts: Facts) -> Built:
-    """Add the active user who last changed the app as its owner; without one somebody has to be found."""
-    candidate = facts.owner_candidates.get(group[0].finding.service_principal_id)
-    if candidate is None:
-        return None, {"users": None}
-    return requests.add_owner(target, candidate[0]), {"users": None, "owner": plain(candidate[1] or candidate[0])}
-
-
-def _disable(target: str, group: list[Ask], app: Row, facts: Facts) -> Built:
-    """Disable the app's sign-in."""
-    return requests.disable_sign_in(target), {"users": app.get("users_30d"), "id": plain(target)}
-
-
-def _review(target: str, group: list[Ask], app: Row, facts: Facts) -> Built:
-    """Have somebody look."""
-    policies = sorted({ask.finding.policy_id for ask in group})
-    return None, {"users": app.get("users_30d"), "listed": ", ".join(policies)}
-
-
-_CHANGES: dict[str, Callable[[str, list[Ask], Row, Facts], Built]] = {
-    "remove_scopes": _scopes,
-    "remove_app_role": _app_role,
-    "remove_credential": _remove_credential,
-    "renew_credential": _renew,
-    "add_owner": _owner,
-    "disable_sign_in": _disable,
-    "review_app": _review,
-    "review_settings": _review,
-}

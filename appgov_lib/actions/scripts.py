@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import unicodedata
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 from appgov_lib.actions.requests import Request
 
 # PowerShell ends a single-quoted text at any of these, the typographic ones too; doubled they stand for themselves.
 _POWERSHELL_QUOTES = re.compile("(['\u2018\u2019\u201a\u201b])")
-_COMPACT = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 _DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -25,17 +22,23 @@ def plain(text: str) -> str:
     return "".join(" " if unicodedata.category(character) in _DROPPED else character for character in text)
 
 
-def compact(body: Mapping[str, Any]) -> str:
-    """JSON in ASCII on one line."""
-    return _COMPACT.encode(body)
+Requests = Request | Sequence[Request]
 
 
-def powershell(request: Request, title: str, permission: str) -> str:
-    """The request for the Microsoft Graph PowerShell SDK; the title stands in a comment."""
-    parts = [f"Invoke-MgGraphRequest -Method {request.method} -Uri {_quoted(request.path)}"]
-    if request.body is not None:
-        parts.append(f"-ContentType 'application/json' -Body {_quoted(compact(request.body))}")
-    return f"# {plain(title)}\nConnect-MgGraph -Scopes {_quoted(permission)}\n{' '.join(parts)}\n"
+def _each(requests: Requests) -> Sequence[Request]:
+    """One request or several as several."""
+    return [requests] if isinstance(requests, Request) else requests
+
+
+def powershell(requests: Requests, title: str, permission: str) -> str:
+    """The requests for the Microsoft Graph PowerShell SDK; the title stands in a comment."""
+    lines = [f"# {plain(title)}", f"Connect-MgGraph -Scopes {_quoted(permission)}"]
+    for request in _each(requests):
+        parts = [f"Invoke-MgGraphRequest -Method {request.method} -Uri {_quoted(request.path)}"]
+        if request.body is not None:
+            parts.append(f"-ContentType 'application/json' -Body {_quoted(request.text)}")
+        lines.append(" ".join(parts))
+    return "\n".join(lines) + "\n"
 
 
 def _quoted(text: str) -> str:
@@ -43,15 +46,28 @@ def _quoted(text: str) -> str:
     return "'" + _POWERSHELL_QUOTES.sub(r"\1\1", plain(text)) + "'"
 
 
-def curl(request: Request, title: str) -> str:
-    """The request for curl in a POSIX shell, with the token from the variable TOKEN."""
-    parts = [
-        "curl --fail-with-body",
-        f"--request {request.method}",
-        '--header "Authorization: Bearer $TOKEN"',
-    ]
-    if request.body is not None:
-        parts.append("--header 'Content-Type: application/json'")
-        parts.append(f"--data {shlex.quote(compact(request.body))}")
-    parts.append(shlex.quote(f"https://graph.microsoft.com{plain(request.path)}"))
-    return f"# {plain(title)}\n{' '.join(parts)}\n"
+def curl(requests: Requests, title: str) -> str:
+    """The requests for curl in a POSIX shell, with the token from the variable TOKEN."""
+    lines = [f"# {plain(title)}"]
+    for request in _each(requests):
+        parts = ["curl --fail-with-body", f"--request {request.method}", '--header "Authorization: Bearer $TOKEN"']
+        if request.body is not None:
+            parts.append("--header 'Content-Type: application/json'")
+            parts.append(f"--data {shlex.quote(request.text)}")
+        parts.append(shlex.quote(f"https://graph.microsoft.com{plain(request.path)}"))
+        lines.append(" ".join(parts))
+    return "\n".join(lines) + "\n"
+
+
+def az_rest(requests: Requests, title: str) -> str:
+    """The requests for `az rest` in a POSIX shell, as the one who signed in to the Azure CLI."""
+    lines = [f"# {plain(title)}"]
+    for request in _each(requests):
+        parts = [f"az rest --method {request.method.lower()}"]
+        parts.append(f"--url {shlex.quote(f'https://graph.microsoft.com{plain(request.path)}')}")
+        if request.body is not None:
+            # az reads a body that starts with @ from a file; one that starts with { never does
+            parts.append("--headers 'Content-Type=application/json'")
+            parts.append(f"--body {shlex.quote(request.text)}")
+        lines.append(" ".join(parts))
+    return "\n".join(lines) + "\n"

@@ -86,6 +86,86 @@ WORDS = {
         "GET /v1.0/servicePrincipals/{id} shows accountEnabled false; " + _RESOLVED,
         "medium",
     ),
+    "remove_expired_credentials": Words(
+        "Remove {count} expired credentials of {app}",
+        (
+            "Nobody can sign in with them any more; they only hide which ones count.",
+            "Send the requests. A removed secret cannot be restored, and need not be.",
+            "Check that the credentials in use are still listed.",
+        ),
+        "No credential of {app} is listed past its end, and " + _RESOLVED,
+        "low",
+    ),
+    "remove_federated_credential": Words(
+        "Remove the federated credential {id} (issuer {issuer}) from {app}",
+        (
+            "Ask the owner of {app} who controls {issuer} and what signs in through it.",
+            "Send the request: whoever the issuer vouches for gets no new tokens as {app}.",
+            "If something breaks, send the undo request: the credential returns under a new id.",
+        ),
+        "GET /v1.0/applications/(id)/federatedIdentityCredentials no longer lists {id}; " + _RESOLVED,
+        "medium",
+    ),
+    "remove_owner": Words(
+        "Take {owner} off the owners of {app}",
+        (
+            "Tell the other owners of {app} that {owner} will go.",
+            "Send the request. Check the credentials that {owner} could have added meanwhile.",
+            "If it was wrong, send the undo request.",
+        ),
+        "GET /v1.0/applications/(id)/owners no longer lists the person; " + _RESOLVED,
+        "medium",
+    ),
+    "remove_directory_role": Words(
+        "Take the directory role {listed} from {app}",
+        (
+            "Ask the owner of {app} what needs the role; most tasks have a Graph permission that is narrower.",
+            "Send the request. Tokens already issued keep the role until they expire, usually within an hour.",
+            "If something breaks, send the undo request: the role returns under a new id.",
+        ),
+        "GET /v1.0/roleManagement/directory/roleAssignments no longer lists {id}; " + _RESOLVED,
+        "medium",
+    ),
+    "require_assignment": Words(
+        "Let only assigned users sign in to {app}",
+        (
+            "Find out who uses {app} and assign them, or a group of them, first.",
+            "Send the request: users who are not assigned cannot sign in any more.",
+            "If somebody is missed, assign them, or send the undo request.",
+        ),
+        "GET /v1.0/servicePrincipals/{id} shows appRoleAssignmentRequired true; " + _RESOLVED,
+        "medium",
+    ),
+    "lock_properties": Words(
+        "Lock the properties of {app} against other tenants",
+        (
+            "Check that no customer adds a credential to their copy of {app}.",
+            "Send the request: in other tenants nobody can add one any more.",
+            "If a customer is stopped by it, send the undo request.",
+        ),
+        "GET /v1.0/applications/{id} shows servicePrincipalLockConfiguration.isEnabled true; " + _RESOLVED,
+        "low",
+    ),
+    "take_up_alerts": Words(
+        "Take up the new alerts about {app} ({count})",
+        (
+            "Read the alerts in the Defender portal together with the findings about {app}.",
+            "Send the request: it marks them as in progress, so that nobody else starts on them.",
+            "When it is known what happened, close them there with a classification.",
+        ),
+        "The alerts about {app} are in progress or closed.",
+        "low",
+    ),
+    "change_setting": Words(
+        "Tighten the setting {setting} of the tenant",
+        (
+            "Ask who set it, and why. Give users a way to ask for apps before taking one away.",
+            "Send the request: it changes this setting and no other.",
+            "If too much is asked of the administrators, send the undo request.",
+        ),
+        "GET /v1.0/policies/authorizationPolicy shows the new value; " + _RESOLVED,
+        "medium",
+    ),
     "review_app": Words(
         "Review {app} ({listed})",
         (
@@ -119,6 +199,15 @@ DEFAULT_WORDS = {
         ),
         "GET /v1.0/applications/(id)/owners lists a person; " + _RESOLVED,
         "high",
+    ),
+    "remove_expired_credentials": Words(
+        "Remove {count} expired credentials of {app} by hand",
+        (
+            "The list of certificates could not be read in full, so no request is proposed: remove them in the Entra "
+            "admin center.",
+        ),
+        "No credential of {app} is listed past its end, and " + _RESOLVED,
+        "medium",
     ),
     "remove_credential": Words(
         "Remove the {kind} {id} from {app} by hand",

@@ -1,5 +1,7 @@
 """The one place that talks HTTP: GET pages and read-only POSTs through the Graph SDK's own request adapter.
 
+A client reads and nothing else, whatever it is asked for, unless it was made with `may_change`.
+
 The adapter brings sign-in, proxies and redirects; pages come back as bytes and are split, never turned into SDK model
 objects (3.5 ms each, measured). Throttling and retries are ours, because the SDK does not retry 500, 502 and broken
 connections and gives up at long Retry-After values.
@@ -32,6 +34,12 @@ MAX_ATTEMPTS = 9
 MAX_VISITS = 5
 """Times the same next link is followed: an empty page may name itself again, a circle would never end."""
 REFUSED_TWICE = "Graph refused the token (401): it is expired, or meant for another tenant or endpoint; sign in again."
+READING_POSTS = (
+    "/security/runHuntingQuery",
+    "/security/microsoft.graph.security.runHuntingQuery",
+    "/security/auditLog/queries",
+)
+"""What a POST may ask for without changing the tenant; a `$batch` may hold GETs alone."""
 LONGEST_WAIT = 600.0
 """Seconds; a Retry-After beyond this is taken as a failure of the source, not waited out."""
 
@@ -65,6 +73,8 @@ class GraphError(Exception):
         """HTTP status, Graph's error code, Graph's message."""
         super().__init__(status, code, message)
         self.status, self.code, self.message = status, code, message
+        self.retry_after: float | None = None
+        """Seconds the service asked to wait, where it did."""
 
     def __str__(self) -> str:
         """Status, code and the first 200 characters of the service's message, without control characters."""
@@ -104,8 +114,10 @@ class GraphClient:
         limits: Mapping[str, Budget] | None = None,
         sleep: Callable[[float], Any] = asyncio.sleep,
         seed: int = 0,
+        may_change: bool = False,
     ) -> None:
         """`endpoint` without version or trailing slash; `limits` as `LIMITS`; `sleep` and `seed` serve tests."""
+        self.may_change = may_change
         self.endpoint = endpoint
         self.host = urlsplit(endpoint).netloc
         self.requests: Counter[str] = Counter()
@@ -229,13 +241,29 @@ class GraphClient:
             await self.sleep(delay)
         raise failure
 
+    async def once(self, method: str, url: str, *, name: str, workload: str, body: bytes | None = None) -> bytes:
+        """One attempt and no more, for a request that would change something twice; returns the answer's body.
+
+        Raises `GraphError` when it was refused, with the wait asked for, or with `status` 0 when no answer came and
+        nobody knows whether it was carried out.
+        """
+        self.requests[name] += 1
+        try:
+            async with self._limiters[workload]:
+                return await self._once(method, url, None, body)
+        except _Refused as refused:
+            refused.error.retry_after = refused.retry_after
+            raise refused.error from None
+        except _Broken as broken:
+            raise GraphError(0, "Broken", str(broken)) from None
+
     async def send_mail(self, sender: str, body: bytes) -> None:
         """Send a mail from the mailbox `sender`: the one request here that is no reading, for delivery alone.
 
         Asked once, as a second try could send it twice; raises `GraphError` when refused or not answered.
         """
         try:
-            await self._once("POST", f"{self.endpoint}/v1.0/users/{quote(sender)}/sendMail", None, body)
+            await self._once("POST", f"{self.endpoint}/v1.0/users/{quote(sender)}/sendMail", None, body, is_mail=True)
         except _Refused as refused:
             raise refused.error from None
         except _Broken as broken:
@@ -245,13 +273,17 @@ class GraphClient:
         """Exponential with full jitter: 0..0.5*2^(attempt-1) seconds, 60 at most."""
         return self._random.uniform(0, min(60.0, 0.5 * 2 ** (attempt - 1)))
 
-    async def _once(self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None) -> bytes:
+    async def _once(
+        self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None, *, is_mail: bool = False
+    ) -> bytes:
         """A single attempt; `_Refused` for an error answer, `_Broken` when there was none."""
         import httpx
         from azure.core.exceptions import ClientAuthenticationError
         from kiota_abstractions.method import Method
         from kiota_abstractions.request_information import RequestInformation
 
+        if not self.may_change and not is_mail and not only_reads(method, url, body):
+            raise RuntimeError("a client that only reads was asked to change something; nothing was sent")
         request = RequestInformation(Method[method])
         request.url = url
         for key, value in {"Accept": "application/json", **(headers or {})}.items():
@@ -273,6 +305,17 @@ class GraphClient:
         if response.status_code == 401:
             self.credential.refused(response.request.headers.get("Authorization", ""))
         raise _Refused(error_of(response.status_code, response.content), retry_after(dict(response.headers)))
+
+
+def only_reads(method: str, url: str, body: bytes | None = None) -> bool:
+    """Whether a request cannot change the tenant: a GET, a hunt, an audit search, a batch of GETs."""
+    if method == "GET":
+        return True
+    path = urlsplit(url).path
+    if method == "POST" and path.endswith("/$batch"):
+        parts = msgspec.json.decode(body or b"{}").get("requests", ())
+        return all(part.get("method") == "GET" for part in parts)
+    return method == "POST" and path.endswith(READING_POSTS)
 
 
 def post_outside(url: str, body: bytes) -> None:

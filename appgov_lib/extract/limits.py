@@ -33,6 +33,8 @@ LIMITS: Mapping[str, Budget] = {
     "hunting": Budget(45, 60.0, 2),
     "identity_protection": Budget(1, 1.0, 1),
     "audit_query": Budget(30, 60.0, 2),
+    # far below what the directory allows: whoever watches a run of changes has to be able to stop it
+    "changes": Budget(20, 10.0, 1),
 }
 LOOPBACK_LIMITS: Mapping[str, Budget] = dict.fromkeys(LIMITS, Budget(10_000, 1.0, 8))
 """A server on this machine has no budget to share with others."""

@@ -61,6 +61,7 @@ def app_context(facts: Facts, service_principal_id: str) -> dict[str, Any]:
             for f in findings
         ],
         "undo_text": undo_text,
+        "other_requests": other_requests,
         "groups": action_groups(actions),
         "usage": facts.usage.get(app_id, {}),
         "histories": histories(facts, app_id),
@@ -144,6 +145,18 @@ def undo_text(undo: object) -> str:
     body = f" with {json.dumps(values['body'], ensure_ascii=False)}" if values.get("body") else ""
     note = f" ({values['note'].rstrip('.')})" if values.get("note") else ""
     return formats.plain(f"{values['method']} {values['path']}{body}{note}", 900)
+
+
+def other_requests(action: Record) -> list[Record]:
+    """The requests of an action after its first, bodies as text."""
+    try:
+        listed = json.loads(action.get("requests") or "[]")[1:]
+        return [
+            {"method": each["method"], "path": each["path"], "body": json.dumps(each["body"]) if each["body"] else ""}
+            for each in listed
+        ]
+    except (ValueError, KeyError, TypeError):
+        return []
 
 
 def _evidence_text(key: str, value: Any) -> str:

@@ -14,6 +14,8 @@ from appgov_lib.tables import Column, Record, Table, table_of
 
 CHANGES_SHOWN = 40
 ENTRA = "https://entra.microsoft.com/#view"
+DEFENDER = "https://security.microsoft.com"
+_PORTAL_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -210,30 +212,53 @@ def _microsoft_pairs(row: Record) -> list[tuple[str, str]]:
 
 
 def alerts_table(facts: Facts, app_id: str) -> Table:
-    """Return Microsoft's alerts that name the app, with their incident."""
+    """Return what Microsoft raised about the app, open things first, with links into its portal."""
+    rows = facts.details.alerts.get(app_id, [])
     shown = [
         {
             "title": r["title"],
+            "record_kind": r["record_kind"],
             "severity": "info" if r["severity"] == "informational" else r["severity"],
             "status": r["status"],
-            "created_at": r["created_at"],
+            "is_open": r["is_open"],
+            "first_at": r["first_at"],
+            "service_source": r["service_source"],
             "incident": incident_text(r),
         }
-        for r in facts.details.alerts.get(app_id, [])
+        for r in rows
     ]
+    alerts, incidents = iter([alert_link(r) for r in rows]), iter([incident_link(r) for r in rows])
     missing = not_read(facts.source("security_alerts"))
     return table_of(
         shown,
-        "Microsoft's alerts that name this app",
-        {"title": "Alert", "status": "Status", "created_at": Column("Raised", "date"), "incident": "Incident"},
+        "What Microsoft raised about this app",
+        {
+            "title": "Alert",
+            "record_kind": "Kind",
+            "status": "Status",
+            "is_open": Column("Open", "yes_no"),
+            "first_at": Column("Raised", "date"),
+            "service_source": "By",
+            "incident": "Incident",
+        },
         empty=f"Unknown: alerts were {missing}." if missing else "No alert that was read names this app.",
+        links={"title": lambda _: next(alerts), "incident": lambda _: next(incidents)},
     )
+
+
+def alert_link(row: Record) -> str:
+    """Return the portal's page of an alert, made from its id; none where the id is not of the form ids have."""
+    known = row["record_kind"] == "alert" and _PORTAL_ID.fullmatch(str(row["alert_id"]))
+    return f"{DEFENDER}/alerts/{row['alert_id']}" if known else ""
+
+
+def incident_link(row: Record) -> str:
+    """Return the portal's page of an incident, made from its number."""
+    return f"{DEFENDER}/incidents/{row['incident_id']}" if str(row["incident_id"]).isdecimal() else ""
 
 
 def incident_text(row: Record) -> str | None:
-    """Name the incident of an alert by number, title and status."""
+    """Name the incident of an alert by number and status."""
     if not row["incident_id"]:
         return None
-    return (
-        f"{row['incident_id']}: {row['incident'] or 'title not read'} ({row['incident_status'] or 'status not read'})"
-    )
+    return f"{row['incident_id']} ({row['incident_status'] or 'status not read'})"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from appgov_lib import __version__, exports
+from appgov_lib.action_files import write_action_files
 from appgov_lib.report.assets import write_assets
 from appgov_lib.report.facts import Facts, gather
 from appgov_lib.report.pages import app_pages, apps_page, index_page, site_of
@@ -115,6 +116,7 @@ def _write_exports(con: Any, folder: Path) -> None:
     exports.write_actions_xlsx(con, folder / "actions.xlsx")
     exports.write_apps_csv(con, folder / "apps.csv")
     write_workbook(con, folder / "report.xlsx")
+    write_action_files(con, folder / "actions")
 
 
 def _write_pages(

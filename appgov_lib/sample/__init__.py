@@ -32,6 +32,8 @@ class SampleTenant:
     token: str
     now: datetime = NOW
     as_of: date = AS_OF
+    write_token: str = ""
+    """The bearer token that may change a writable tenant."""
 
     def control(self, name: str, body: dict[str, Any] | None = None) -> Any:
         """Ask a control path: `faults` or `change` (with a `body`), `requests` (the log), `token` (the valid one)."""
@@ -49,9 +51,11 @@ def running(
     faults: str | None = None,
     users: int | None = None,
     activity: float = 1.0,
+    writable: bool = False,
 ) -> Iterator[SampleTenant]:
     """Run the sample tenant in a process of its own for the length of a `with`.
 
+    A `writable` tenant takes requests that change it and forgets the changes at its end.
     `faults` as in `python -m appgov_lib.sample serve --faults`, e.g. "throttle=0.05,error=0.02". The process ends
     with the block, and also when this process dies. Raises ConfigError when it does not start.
     """
@@ -59,6 +63,7 @@ def running(
     command += ["--seed", str(seed), "--service-principals", str(service_principals), "--activity", str(activity)]
     command += ["--users", str(users)] if users is not None else []
     command += ["--faults", faults] if faults else []
+    command += ["--writable"] if writable else []
     with (
         tempfile.TemporaryFile() as told,
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=told) as process,  # noqa: S603
@@ -72,7 +77,7 @@ def running(
                 lines = told.read().decode(errors="replace").strip().splitlines()
                 raise ConfigError(f"The sample tenant did not start: {lines[-1] if lines else 'no message'}")
             ready = json.loads(line)
-            yield SampleTenant(ready["url"], ready["token"])
+            yield SampleTenant(ready["url"], ready["token"], write_token=ready.get("write_token", ""))
         finally:
             process.terminate()
             process.wait(timeout=20)

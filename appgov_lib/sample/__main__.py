@@ -26,6 +26,7 @@ def main() -> None:
 @click.option("--users", default=None, type=int, help="People in the tenant [default: 3 an app, at most 20000].")
 @click.option("--activity", default=1.0, show_default=True, help="Factor on the activity of ordinary apps.")
 @click.option("--faults", default="", help="For example throttle=0.05,error=0.02,forbid=/auditLogs/signIns.")
+@click.option("--writable", is_flag=True, help="Take requests that change the tenant; changes are kept in memory.")
 @click.option("--until-stdin-closes", is_flag=True, help="Stop when standard input ends.")
 def serve_command(
     port: int,
@@ -34,9 +35,10 @@ def serve_command(
     users: int | None,
     activity: float,
     faults: str,
+    writable: bool,
     until_stdin_closes: bool,
 ) -> None:
-    """Serve the tenant until interrupted. Prints one line of JSON: url and token."""
+    """Serve the tenant until interrupted. Prints one line of JSON: url, token and, if writable, write_token."""
     # Imported here so that `answer-key` and `--help` do not wait for the HTTP library.
     from appgov_lib.sample.server import SampleServer, serve
     from appgov_lib.sample.tenant import Tenant
@@ -44,13 +46,14 @@ def serve_command(
     try:
         wanted = parse(faults) if faults else Faults()
         size = Size(service_principals, users if users is not None else default_users(service_principals), activity)
-        server = SampleServer(Tenant(seed, size), wanted)
+        server = SampleServer(Tenant(seed, size, writable), wanted)
     except UserError as error:
         raise click.ClickException(str(error)) from None
 
     def ready(url: str) -> None:
         """Tell the caller where to go."""
-        click.echo(json.dumps({"url": url, "token": server.token}))
+        told = {"url": url, "token": server.token}
+        click.echo(json.dumps(told | {"write_token": server.write_token} if writable else told))
 
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(server, port, ready, until_stdin_closes))

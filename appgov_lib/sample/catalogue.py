@@ -16,6 +16,7 @@ from appgov_lib.sample.calendar import NOW
 from appgov_lib.sample.changes import APPS, GRANTS, REGISTRATIONS, USERS, Changes
 from appgov_lib.sample.collections import Plain, Timed
 from appgov_lib.sample.directory import Directory
+from appgov_lib.sample.edits import Edits
 from appgov_lib.sample.grants import Grants
 from appgov_lib.sample.posture import Posture
 from appgov_lib.sample.rhythm import Rhythm
@@ -34,6 +35,15 @@ _DISCOVERED = re.compile(
 _DELETED_ITEMS = re.compile(r"^/directory/deletedItems/(?:microsoft\.)?graph\.(application|servicePrincipal)$")
 _DIRECTORY = {APPS: "_service_principals", REGISTRATIONS: "_applications", GRANTS: "_delegated_grants", USERS: "_users"}
 """Where the four lists are that can change."""
+_MEMBERS = (
+    GRANTS,
+    "/appRoleAssignments",
+    "/federatedIdentityCredentials",
+    "/roleAssignments",
+    "/alerts_v2",
+    "/incidents",
+)
+"""Lists whose objects can be asked for one by one."""
 _CONSENT_REQUESTS = "/identityGovernance/appConsent/appConsentRequests"
 _GRANT_POLICIES = "/policies/permissionGrantPolicies"
 _RECOMMENDATIONS = "/directory/recommendations"
@@ -48,6 +58,7 @@ class Catalogue:
         self.directory = Directory(world)
         self.grants = Grants(self.directory, rhythm)
         self.changes = Changes(self.directory, self.grants)
+        self.edits = Edits()
         self._held: dict[str, Listed] = {}
         self._beta: dict[str, Callable[[], Listed]] = {
             "/reports/servicePrincipalSignInActivities": self._sign_in_activities,
@@ -107,7 +118,7 @@ class Catalogue:
             if made is None:
                 return self._related(path, beta)
             self._held[held] = made
-        return self._held[held]
+        return self.edits.listed(path, self._held[held])
 
     def _made(self, path: str, beta: bool) -> Listed | None:
         """A list that never changes, or None."""
@@ -183,13 +194,27 @@ class Catalogue:
             "/policies/authorizationPolicy": lambda: consent.authorization_policy(beta=False),
         }
         if path in policies:
-            return fixed.encoded([policies[path]()])[0]
+            return fixed.encoded([self.edits.single(path, policies[path]())])[0]
         found = _OBJECT.match(path)
         if not found:
-            return None
+            return self._member_at(path, beta)
         now = self.changes.over(found[1], self.whole(found[1], beta))
         rows = now.positions("id", found[2])
         return now.row(rows.start) if len(rows) else None
+
+    def _member_at(self, path: str, beta: bool) -> bytes | None:
+        """The object of a list that is named by its id below the list's path, or None."""
+        base, _, key = path.rpartition("/")
+        if not base.endswith(_MEMBERS):
+            return None
+        found, wanted = self.collection(base, beta), f'"id":"{key}"'.encode()
+        rows = found.rows(0, len(found)) if found else []
+        return next((row for row in rows if wanted in row and fixed.decoded(row)["id"] == key), None)
+
+    def place_of(self, kind: str, key: str) -> int | None:
+        """Number of a service principal or registration by its object id."""
+        places = self.world.index_of_sp if kind == APPS else self._application_places
+        return places.get(key.lower())
 
     @cached_property
     def _user_places(self) -> dict[str, int]:
@@ -223,13 +248,15 @@ class Catalogue:
 
     def _application_owners(self, number: int) -> list[dict[str, Any]]:
         """Owners of a registration."""
-        if number >= len(self.world.registered):
-            return []
-        return self.directory.owner_objects(int(self.world.registered[number]), on_service_principal=False)
+        found: list[dict[str, Any]] = []
+        if number < len(self.world.registered):
+            found = self.directory.owner_objects(int(self.world.registered[number]), on_service_principal=False)
+        return self.edits.owners.over(self.directory.application_id(number), found)
 
     def _federated(self, number: int) -> list[Any]:
         """Federated credentials of a registration, decoded."""
-        return [fixed.decoded(row) for row in self.directory.federated(number)]
+        found = [fixed.decoded(row) for row in self.directory.federated(number)]
+        return self.edits.federated.over(self.directory.application_id(number), found)
 
     def _role_assignments(self) -> Plain:
         """Directory role assignments; `$expand=principal` gives the id and type of the principal."""
@@ -335,8 +362,9 @@ class Catalogue:
         number = self._application_places.get(key)
         if number is None or relation not in ("owners", "federatedIdentityCredentials"):
             return None
-        rows = fixed.encoded(self._application_owners(number))
-        return fixed.fixed_list(rows if relation == "owners" else self.directory.federated(number))
+        return fixed.fixed_list(
+            fixed.encoded(self._application_owners(number) if relation == "owners" else self._federated(number))
+        )
 
     def _below_service_principal(self, key: str, relation: str, beta: bool) -> Listed | None:
         """Lists below a service principal."""
@@ -349,12 +377,13 @@ class Catalogue:
             return fixed.fixed_list([row for _, row in self.changes.grants_of(index)])
         found: Plain | None = None
         if relation == "appRoleAssignments":
-            found = fixed.fixed_list(grants.assignments_of(index))
+            found = self.edits.assigned(fixed.fixed_list(grants.assignments_of(index)), client=key)
         elif relation == "appRoleAssignedTo":
             found = Plain(grants.assigned_count(index), lambda number: grants.assigned(index, number))
             gone = set(self.changes.removed(APPS))
             if gone:
                 found = found.chosen(grants.assigned_without(index, gone))
+            found = self.edits.assigned(found, resource=key)
         return _renamed(found, b'"createdDateTime":', b'"creationTimestamp":') if found and beta else found
 
 

@@ -208,11 +208,42 @@ class Changes:
         layer, first = self._layers[GRANTS], int(self.grants.grant_ends[index - 1]) if index else 0
         for place in range(int(self.grants.grant_ends[index]) - first):
             if first + place not in layer.removed:
-                yield first + place, self.grants.app_grant(index, place)
+                yield first + place, self._current(GRANTS, first + place, self.grants.grant)
         client = f'"clientId":"{self.world.sp_ids[index]}"'.encode()
         for place, row in enumerate(layer.added):
             if client in row and self._sizes[GRANTS] + place not in layer.removed:
                 yield self._sizes[GRANTS] + place, row
+
+    # ---- written from outside --------------------------------------------------------------------------------------
+
+    def write(self, path: str, number: int, identifier: str, values: dict[str, Any]) -> None:
+        """Write values of an object; what is again as at the start leaves no trace in it."""
+        layer = self._layers[path]
+        self.version += 1
+        if number >= self._sizes[path]:
+            place = number - self._sizes[path]
+            layer.added[place] = compact(_decode(layer.added[place]) | values).encode()
+        else:
+            row = {APPS: self.directory.service_principal, REGISTRATIONS: self.directory.application}
+            start = _decode(row.get(path, self.grants.grant)(number))
+            patch = layer.patches.pop(number, {}) | values
+            changed = {name: value for name, value in patch.items() if name not in start or start[name] != value}
+            if changed:
+                layer.patches[number] = changed
+        self._note("written", path, number, identifier, "", *values)
+
+    def drop(self, path: str, number: int, identifier: str) -> None:
+        """Remove an object for good."""
+        self.version += 1
+        self._note("written", path, number, identifier, "deleted")
+
+    def add_grant(self, record: dict[str, Any]) -> None:
+        """Add a delegated grant."""
+        layer = self._layers[GRANTS]
+        self.version += 1
+        layer.added.append(compact(record).encode())
+        layer.alive = None
+        self._note("written", GRANTS, self._sizes[GRANTS] + len(layer.added) - 1, record["id"], "", *record)
 
     def over(self, path: str, found: Plain) -> Plain:
         """A list as it is now."""

@@ -43,6 +43,10 @@ class Faults:
     """Paths that answer 403 because the tenant lacks a licence."""
     expire_token_after: int = 0
     """After so many requests the token is refused with 401; 0 is never."""
+    ignored: float = 0.0
+    """A change is answered as done and is not."""
+    lost_answer: float = 0.0
+    """A change is done, and the connection closed without an answer."""
     delay: float = 0.0
     """Seconds to wait before every answer."""
 

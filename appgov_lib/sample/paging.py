@@ -85,6 +85,9 @@ class Pager:
         """One object."""
         names = names_in(odata.parse_query(request.query))
         record = odata.selected(row, names) if names else msgspec.json.decode(row)
+        if "keyCredentials" in names:
+            for key in record.get("keyCredentials", []):
+                key["key"] = ids.opaque(self.seed, "blob", key["keyId"]) + "="
         word = path.strip("/").split("/")[0].split("(")[0]
         where = f"https://graph.microsoft.com/{request.version}/$metadata#{word}/$entity"
         return Answer(200, _encode({"@odata.context": where, **record}))

@@ -22,7 +22,7 @@ from appgov_lib.errors import ConfigError
 from appgov_lib.sample import ids
 from appgov_lib.sample.faults import Fate, Faults, forbidden, from_values
 from appgov_lib.sample.odata import error_body
-from appgov_lib.sample.tenant import Answer, Request, Tenant
+from appgov_lib.sample.tenant import Answer, Request, Tenant, changes_something
 
 _PATH = re.compile(r"^/+(v1\.0|beta)(/.*)$")
 _LONG_AGO = "Wed, 01 Jan 2020 00:00:00 GMT"
@@ -57,6 +57,11 @@ class SampleServer:
     def token(self) -> str:
         """The bearer token that is valid now."""
         return ids.opaque(self.tenant.world.seed, "bearer", self._renewals + self._expired())
+
+    @property
+    def write_token(self) -> str:
+        """The bearer token that may change the tenant, when it was started as writable."""
+        return ids.opaque(self.tenant.world.seed, "write bearer", 0)
 
     def _expired(self) -> bool:
         """Whether the first token has run out."""
@@ -110,7 +115,7 @@ class SampleServer:
         self._served += 1
         if faults.delay:
             await asyncio.sleep(faults.delay)
-        refused = self._refused(http.headers.get("Authorization", ""), number)
+        refused = self._refused(http.headers.get("Authorization", ""), number) or self._unwritable(http, number)
         if refused:
             return refused
         if not found:
@@ -125,12 +130,18 @@ class SampleServer:
         headers = {name.lower(): value for name, value in http.headers.items()}
         raw_query = http.rel_url.raw_query_string
         request = Request(http.method, version, path, raw_query, headers, body, self._base)
+        if self.tenant.writes is not None and changes_something(request.method, path):
+            if self.fate.hits("ignored", faults.ignored, number):
+                return Answer(204, b"")
+            answer = self.tenant.answer(request)
+            return None if self.fate.hits("lost_answer", faults.lost_answer, number) else answer
         return self._spoiled(self.tenant.answer(request), request, number)
 
     def _refused(self, authorization: str, number: int) -> Answer | None:
         """401 without the token of the moment, or with a claims challenge."""
         challenge = 'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize"'
-        if authorization != f"Bearer {self.token}":
+        writer = self.tenant.writes is not None and authorization == f"Bearer {self.write_token}"
+        if authorization != f"Bearer {self.token}" and not writer:
             message = (
                 "Access token is empty." if not authorization else "Access token validation failure. Invalid audience."
             )
@@ -142,6 +153,15 @@ class SampleServer:
             message = "Continuous access evaluation resulted in challenge."
             return _failed(401, "InvalidAuthenticationToken", message, number, {"WWW-Authenticate": header})
         return None
+
+    def _unwritable(self, http: web.Request, number: int) -> Answer | None:
+        """403 for a change with the token of the reader."""
+        found = _PATH.match(http.path)
+        if self.tenant.writes is None or not found or not changes_something(http.method, found[2]):
+            return None
+        if http.headers.get("Authorization", "") == f"Bearer {self.write_token}":
+            return None
+        return _failed(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.", number)
 
     def _broken(self, version: str, path: str, query: str, number: int) -> Answer | None:
         """A failure in place of the answer."""

@@ -23,6 +23,7 @@ from appgov_lib.sample.paging import Pager, by_count, matching, wanted
 from appgov_lib.sample.records import EVENT_TYPES, Records
 from appgov_lib.sample.rhythm import Rhythm
 from appgov_lib.sample.world import Size, World
+from appgov_lib.sample.writes import Writes
 
 __all__ = ["Answer", "Request", "Tenant"]
 
@@ -34,12 +35,13 @@ _AUDIT = "/security/auditLog/queries"
 class Tenant:
     """Answers requests from a seed and a size. The same requests in the same order always get the same bytes."""
 
-    def __init__(self, seed: int = 7, size: Size | None = None) -> None:
-        """Lay out the tenant; rows are made when asked for."""
+    def __init__(self, seed: int = 7, size: Size | None = None, writable: bool = False) -> None:
+        """Lay out the tenant; rows are made when asked for. Only a `writable` one takes requests that change it."""
         self.world = World(seed, size)
         self.rhythm = Rhythm(self.world)
         self.records = Records(self.world, self.rhythm)
         self.catalogue = Catalogue(self.world, self.rhythm)
+        self.writes = Writes(self.catalogue) if writable else None
         self.pager = Pager(seed)
         self._tables = tables(self.records, lambda: self._office, lambda: self._apps)
         self._sign_ins: dict[tuple[tuple[int, ...], bool], SignIns] = {}
@@ -78,6 +80,8 @@ class Tenant:
     def _answer(self, request: Request) -> Answer:
         """Find what a path means."""
         path = re.sub(r"/{2,}", "/", request.path).rstrip("/")
+        if self.writes and changes_something(request.method, path):
+            return self.writes.answer(request, path)
         if request.method == "POST":
             return self._post(request, path)
         if request.method != "GET":
@@ -200,6 +204,11 @@ class Tenant:
             answers.append({"id": str(part["id"]), "status": inner.status, "headers": shown, "body": content})
         answers.sort(key=lambda item: ids.digest(self.world.seed, "batch", item["id"]))
         return Answer(200, _encode({"responses": answers}))
+
+
+def changes_something(method: str, path: str) -> bool:
+    """Whether a request is one that would change the tenant: anything but a GET, a batch, a hunt, an audit search."""
+    return method != "GET" and not (method == "POST" and path in ("/$batch", _AUDIT, *_HUNTING))
 
 
 def _missing(path: str) -> GraphError:

@@ -348,6 +348,7 @@ def _judge(con: duckdb.DuckDBPyConnection, settings: Settings, as_of: date, days
         write_chains(con, as_of)
         tell("remediation_actions")
         actions.plan(con)
+        actions.write_outcomes(con, settings, as_of)
 
 
 @contextlib.contextmanager

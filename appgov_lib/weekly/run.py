@@ -132,9 +132,11 @@ class _Run:
 
     def _ready(self) -> None:
         """What can be known to be wrong before hours of reading is told before."""
+        from appgov_lib.actions.automatic import load_settings
         from appgov_lib.store.retention import configured_days
 
         configured_days(profile=self.settings.profile)
+        load_settings(self.settings)
         self._policies()
         self._clock_is_right()
         free, need = check_space(self.settings)
@@ -226,6 +228,8 @@ class _Run:
         """Build and report one week, as far as that was not done from the same inputs."""
         week = self.record.week(as_of)
         built = self._build(as_of, week)
+        if built and as_of == self.as_of:
+            self._act()
         report = self._report(as_of, week, fresh=built)
         if not built and report.error and report.kind not in ("TimedOut", "ConfigError", "DiskFull"):
             # DuckDB notices a damaged block only when it reads it; a warehouse made in this very run is not the reason
@@ -266,6 +270,16 @@ class _Run:
         week["built"] = {"inputs": wanted, "file": end.value["file"], "build_id": end.value["build_id"]}
         self._save()
         return True
+
+    def _act(self) -> None:
+        """Carry out what the tenant lets a run do by itself; a failure is told and does not hide the report."""
+        from appgov_lib.actions.automatic import load_settings
+
+        if load_settings(self.settings).mode == "off":
+            return
+        end = self._stage("act")
+        if end.error or not end.value["whole"]:
+            self.out.notes.append(f"automatic actions were not all carried out: {end.error or 'see their journal'}")
 
     def _report(self, as_of: date, week: dict[str, Any], fresh: bool) -> StageEnd:
         """Run the notebooks, unless the report there is was made from this warehouse by these notebooks."""

@@ -59,6 +59,17 @@ def build(settings: Settings, spec: Mapping[str, Any]) -> dict[str, Any]:
     return {"file": made.path.name, "build_id": made.build_id, "warnings": len(made.warnings)}
 
 
+def act(settings: Settings, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What a tenant lets the weekly run change by itself; whether all of it went well."""
+    from appgov_lib.actions.automatic import automatic
+    from appgov_lib.progress import Bars
+
+    now = datetime.fromisoformat(spec["now"])
+    with Bars(spec["quiet"]) as bars:
+        done = automatic(settings, clock=lambda: now, tell=bars.step)
+    return {"run": done.run, "whole": done.whole}
+
+
 def report(settings: Settings, spec: Mapping[str, Any]) -> dict[str, Any]:
     """Warehouse to report."""
     from appgov_lib.progress import Bars
@@ -96,6 +107,7 @@ def verify(settings: Settings, spec: Mapping[str, Any]) -> dict[str, Any]:
 STAGES: Mapping[str, Callable[[Settings, Mapping[str, Any]], dict[str, Any]]] = {
     "extract": extract,
     "build": build,
+    "act": act,
     "report": report,
     "prune": prune,
     "verify": verify,

@@ -1,0 +1,213 @@
+"""The action plan as files to work with: a script for each wave, tickets for apps and owners, campaigns.
+
+File names are made from ids or hashes, never from a name. Texts that strangers chose stay on their line, and lose the
+signs by which a ticket system would make links, pictures or code of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from appgov_lib.actions.chosen import from_record
+from appgov_lib.actions.requests import Request
+from appgov_lib.actions.scripts import az_rest, curl, plain, powershell
+from appgov_lib.errors import ConfigError
+from appgov_lib.exports import ACTION_COLUMNS, table_csv
+from appgov_lib.settings import private_write
+
+Row = Mapping[str, Any]
+WAVES = {1: "safe", 2: "review"}
+NOBODY = "(no owner known)"
+_ID = re.compile(r"[0-9a-fA-F-]{36}").fullmatch
+_INERT = str.maketrans({"[": "(", "]": ")", "<": "(", ">": ")", "`": "'", "|": "/", "*": " ", "#": " ", "\\": "/"})
+_HEADS = {
+    "ps1": "$ErrorActionPreference = 'Stop'\nConnect-MgGraph -Scopes {scopes}\n",
+    "curl.sh": 'set -eu\n: "${{TOKEN:?set it to an access token with {words}}}"\n',
+    "az.sh": "set -eu\n",
+}
+
+
+def write_action_files(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Write everything into `folder`; the same bytes for the same plan."""
+    names = ACTION_COLUMNS
+    order = "ORDER BY priority, action_id"
+    found = con.execute(f"SELECT {', '.join(names)} FROM remediation_actions {order}").fetchall()
+    for name, content in action_files([dict(zip(names, row, strict=True)) for row in found]).items():
+        private_write(folder / name, content)
+
+
+def action_files(actions: Sequence[Row]) -> dict[str, bytes]:
+    """Content by name."""
+    files: dict[str, bytes] = {}
+    for wave, word in WAVES.items():
+        chosen = [action for action in actions if action["wave"] == wave]
+        for kind in _HEADS:
+            files[f"wave-{wave}-{word}.{kind}"] = wave_script(chosen, kind).encode()
+    for key, group in _grouped(actions, lambda action: [action["service_principal_id"] or "tenant"]).items():
+        files[f"tickets/app-{_file_name(key)}.txt"] = app_ticket(group).encode()
+    by_owner = _grouped(actions, lambda action: action["owners"] or [NOBODY])
+    for owner, group in by_owner.items():
+        files[f"tickets/owner-{_file_name(owner)}.txt"] = owner_ticket(owner, group).encode()
+    files["owner-attestation.csv"] = _attestation(by_owner)
+    files["campaigns.csv"] = _campaigns(actions, by_owner)
+    return files
+
+
+# ---- scripts ---------------------------------------------------------------------------------------------------------
+
+
+def wave_script(actions: Sequence[Row], kind: str) -> str:
+    """One script for a wave: `ps1`, `curl.sh` or `az.sh`. It runs from top to bottom and stops at the first error."""
+    scopes = sorted({plain(str(action["permission_needed"])) for action in actions if action["permission_needed"]})
+    quoted = ",".join("'" + re.sub(r"[^A-Za-z0-9._]", "", scope) + "'" for scope in scopes) or "'User.Read'"
+    words = re.sub(r"[^A-Za-z0-9._ ]", "", " ".join(scopes))
+    parts = [
+        "# Read it before you run it. It sends what the plan holds and does not look at the tenant first;",
+        "# `appgov actions apply` compares, keeps a journal and can take back.",
+        _HEADS[kind].format(scopes=quoted, words=words or "no permission"),
+    ]
+    parts += [_script_of(action, kind) for action in actions]
+    return "\n".join(parts)
+
+
+def _script_of(action: Row, kind: str) -> str:
+    """The requests of one action; one that appgov would not send is left out, and the script says so."""
+    title = f"{action['priority']}. {plain(str(action['title']))} (action {plain(str(action['action_id']))})"
+    try:
+        planned = from_record({**action, "body": None, "requests": json.loads(action["requests"] or "[]")})
+    except (ConfigError, ValueError):
+        return f"# {title}\n# left out: it holds a request that appgov does not send\n"
+    requests: list[Request] = [part.request for part in planned.parts]
+    if not requests:
+        return f"# {title}\n# left out: a person has to act\n"
+    if kind == "ps1":
+        # signed in once at the top
+        lines = powershell(requests, title, "").splitlines()
+        return "\n".join([lines[0], *lines[2:]]) + "\n"
+    return curl(requests, title) if kind == "curl.sh" else az_rest(requests, title)
+
+
+# ---- tickets ---------------------------------------------------------------------------------------------------------
+
+
+def inert(text: Any) -> str:
+    """A text on one line without the signs that a ticket system makes links, pictures, mentions or code of."""
+    line = plain(str(text)).translate(_INERT).replace("://", ":// ")
+    return re.sub(r"(^|\s)@(?=\w)", r"\1(at) ", line)
+
+
+def app_ticket(actions: Sequence[Row]) -> str:
+    """Everything to do about one app."""
+    first = actions[0]
+    owners = ", ".join(inert(owner) for owner in first["owners"] or []) or NOBODY
+    lines = [
+        f"App governance: {inert(first['display_name'])}",
+        f"App id: {inert(first['app_id'] or 'none, it is about the tenant')}",
+        f"Publisher: {inert(first['publisher_name'] or 'unknown')}",
+        f"Owners: {owners}",
+        f"Calls in 30 days: {_known(first['calls_30d'])}",
+        "",
+    ]
+    for action in actions:
+        lines += _told(action)
+    return "\n".join(lines) + "\n"
+
+
+def owner_ticket(owner: str, actions: Sequence[Row]) -> str:
+    """What one owner is asked, about all their apps."""
+    lines = [f"App governance: questions to {inert(owner)}", ""]
+    for apps in _grouped(actions, lambda action: [action["service_principal_id"] or "tenant"]).values():
+        first = apps[0]
+        lines += [
+            f"{inert(first['display_name'])} (app id {inert(first['app_id'] or 'none')})",
+            "  Do you answer for this app?  [ ] yes  [ ] no, ask: ____________",
+            "  Is it still needed?          [ ] yes, until: __________  [ ] no, it may go",
+        ]
+        lines += [
+            f"  {inert(action['title'])}: {inert(action['why'])}  [ ] go ahead  [ ] no, because: ____"
+            for action in apps
+        ]
+        lines.append("")
+    return "\n".join(lines) + "\n"
+
+
+def _told(action: Row) -> list[str]:
+    """One action in a ticket."""
+    undo = "" if action["reversible"] is not False else " It cannot be undone."
+    lines = [
+        f"{action['priority']}. {inert(action['title'])}",
+        f"   Severity {inert(action['severity'])}, {inert(action['disposition'])}, effort {inert(action['effort'])}; "
+        f"users affected: {_known(action['affected_users'])}.{undo}",
+        f"   Why: {inert(action['why'])}",
+    ]
+    lines += [f"   {number}) {inert(step)}" for number, step in enumerate(action["steps"] or [], start=1)]
+    lines.append(f"   Check: {inert(action['verify'])}")
+    if action["method"]:
+        lines.append(f"   Dry run: appgov actions apply --ids {_file_name(str(action['action_id']))}")
+    return [*lines, ""]
+
+
+def _known(value: Any) -> str:
+    """A number, or that nobody knows."""
+    return "unknown" if value is None else str(value)
+
+
+# ---- lists -----------------------------------------------------------------------------------------------------------
+
+
+def _attestation(by_owner: Mapping[str, Sequence[Row]]) -> bytes:
+    """Each owner and app on a line, with columns to answer in."""
+    columns = ("owner", "app", "app_id", "actions", "what_would_change", "answers_for_it", "still_needed", "comment")
+    rows = []
+    for owner, actions in by_owner.items():
+        for apps in _grouped(actions, lambda action: [action["service_principal_id"] or "tenant"]).values():
+            first, titles = apps[0], "; ".join(plain(str(action["title"])) for action in apps)
+            values = (owner, first["display_name"], first["app_id"], len(apps), titles, "", "", "")
+            rows.append(dict(zip(columns, values, strict=True)))
+    return table_csv(columns, rows)
+
+
+def _campaigns(actions: Sequence[Row], by_owner: Mapping[str, Sequence[Row]]) -> bytes:
+    """Groups worth doing together: all of one owner, all of one publisher; most risk removed first."""
+    by_publisher = _grouped(actions, lambda action: [action["publisher_name"]] if action["publisher_name"] else [])
+    columns = ("campaign_by", "name", "apps", "actions", "safe_actions", "risk_removed", "action_ids")
+    rows = []
+    for kind, groups in (("owner", by_owner), ("publisher", by_publisher)):
+        for name, group in groups.items():
+            values = (
+                kind,
+                name,
+                len({action["service_principal_id"] for action in group}),
+                len(group),
+                sum(action["disposition"] == "safe" for action in group),
+                round(sum(action["risk_removed"] or 0.0 for action in group), 1),
+                [action["action_id"] for action in group],
+            )
+            rows.append(dict(zip(columns, values, strict=True)))
+    return table_csv(columns, sorted(rows, key=lambda row: (-float(str(row["risk_removed"])), str(row["name"]))))
+
+
+def _grouped(actions: Iterable[Row], keys: Any) -> dict[str, list[Row]]:
+    """Actions by each of their keys, keys in order."""
+    found: dict[str, list[Row]] = {}
+    for action in actions:
+        for key in keys(action):
+            found.setdefault(str(key), []).append(action)
+    return dict(sorted(found.items()))
+
+
+def _file_name(key: str) -> str:
+    """A part of a file name: an id as it is, anything else as a hash of it."""
+    return key.lower() if _ID(key) or re.fullmatch("[0-9a-f]{16}|tenant", key) else _hash(key)
+
+
+def _hash(key: str) -> str:
+    """Sixteen hex digits."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,0 +1,100 @@
+"""What was written to the tenant beside its four directory lists: owners, assignments, federation, roles, policies.
+
+Nothing of it is stored: it lives as long as the process, over a tenant that itself never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+
+from appgov_lib.sample.collections import Plain, Timed
+from appgov_lib.sample.directory import compact
+
+Record = dict[str, Any]
+_decode = msgspec.json.Decoder().decode
+
+
+@dataclass
+class Part:
+    """What was taken from and put into lists of one kind."""
+
+    gone: set[tuple[str, str]] = field(default_factory=set)
+    """(object it belongs to, id)."""
+    added: list[tuple[str, Record]] = field(default_factory=list)
+
+    def take(self, parent: str, key: str) -> None:
+        """Remove a member that is there."""
+        kept = [(owner, record) for owner, record in self.added if (owner, record["id"]) != (parent, key)]
+        if len(kept) == len(self.added):
+            self.gone.add((parent, key))
+        self.added = kept
+
+    def put(self, parent: str, record: Record) -> None:
+        """Add a member; one that was taken before comes back in its old place when it is the same."""
+        if (parent, record["id"]) in self.gone:
+            self.gone.remove((parent, record["id"]))
+        else:
+            self.added.append((parent, record))
+
+    def over(self, parent: str, records: Sequence[Record]) -> list[Record]:
+        """The members of one object as they are now."""
+        kept = [record for record in records if (parent, record["id"]) not in self.gone]
+        return [*kept, *(record for owner, record in self.added if owner == parent)]
+
+
+@dataclass
+class Edits:
+    """Everything written so far."""
+
+    owners: Part = field(default_factory=Part)
+    federated: Part = field(default_factory=Part)
+    assignments: Part = field(default_factory=Part)
+    """By the client that holds them."""
+    roles: Part = field(default_factory=Part)
+    objects: dict[str, Record] = field(default_factory=dict)
+    """Values written to single objects, by path."""
+
+    def single(self, path: str, record: Record) -> Record:
+        """A single object as it is now."""
+        return merged(record, self.objects[path]) if path in self.objects else record
+
+    def listed(self, path: str, found: Plain | Timed) -> Plain | Timed:
+        """A list of alerts, incidents or role assignments as it is now."""
+        written = {key: values for key, values in self.objects.items() if key.rpartition("/")[0] == path}
+        if isinstance(found, Timed) and written:
+            rows = []
+            for row in found.held:
+                record = _decode(row)
+                values = written.get(f"{path}/{record['id']}")
+                rows.append(compact(merged(record, values)).encode() if values else row)
+            return replace(found, held=rows)
+        if isinstance(found, Plain) and path.endswith("/roleAssignments") and (self.roles.gone or self.roles.added):
+            records = self.roles.over("", [_decode(row) for row in found.rows(0, len(found))])
+            rows = [compact(record).encode() for record in records]
+            return replace(found, count=len(rows), row=lambda number: rows[number], expanders={})
+        return found
+
+    def assigned(self, found: Plain, client: str = "", resource: str = "") -> Plain:
+        """Assignments that a client holds, or that a resource has given, as they are now."""
+        part = self.assignments
+        if not part.gone and not part.added:
+            return found
+        gone = {key for _, key in part.gone}
+        rows = [row for row in found.rows(0, len(found)) if _decode(row)["id"] not in gone]
+        for holder, record in part.added:
+            if holder == client or record["resourceId"] == resource:
+                rows.append(compact(record).encode())
+        return Plain(len(rows), lambda number: rows[number], max_top=found.max_top)
+
+
+def merged(record: Record, values: Record) -> Record:
+    """`record` with `values` laid over it; objects are merged, everything else is replaced."""
+    result = dict(record)
+    for name, value in values.items():
+        before = result.get(name)
+        result[name] = merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return result
