@@ -20,13 +20,11 @@ import zstandard
 from checkout import ROOT
 from mail_sink import mail_sink, web_sink
 from reading import Reader
-from snapshots import take
 from weekly_home import copy_of, stages
 
 import appgov_lib
 from appgov_lib.errors import ConfigError
-from appgov_lib.extract.repair import DAMAGED, repair
-from appgov_lib.extract.snapshot import read_snapshots
+from appgov_lib.extract.repair import repair
 from appgov_lib.profiles import Credential, Profile
 from appgov_lib.sample import SampleTenant, running
 from appgov_lib.settings import Settings
@@ -225,62 +223,6 @@ def test_the_gravest_code_wins() -> None:
     out = Outcome("t", "r", "2026-11-15", sources={"a": "not_permitted"})
     out.conclude(0)
     assert out.exit_code == 3
-
-
-# Damaged snapshots
-
-
-def two_weeks(settings: Settings) -> list[Path]:
-    """Two snapshots by hand; their folders."""
-    for day in (9, 16):
-        at = datetime(2026, 11, day, 5)
-        logged = {"directory_audits": (datetime(2026, 11, day - 7), at, [{"id": f"d{day}"}])}
-        take(settings, at, {"organization": [{"id": "o"}], "users": [{"id": "u"}]}, logged)
-    return [snapshot.folder for snapshot in read_snapshots(settings.raw_dir)]
-
-
-def test_whole_snapshots_are_left_alone(settings: Settings) -> None:
-    folders = two_weeks(settings)
-    before = {p: p.read_bytes() for folder in folders for p in folder.rglob("*") if p.is_file()}
-    assert repair(settings.raw_dir, NOW) == []
-    assert {p: p.read_bytes() for p in before} == before
-
-
-@pytest.mark.parametrize("how", ["flipped", "cut", "gone"])
-def test_what_a_damaged_file_held_counts_as_not_read(settings: Settings, how: str) -> None:
-    first, _ = two_weeks(settings)
-    (file,) = first.glob("directory_audits_graph/*.zst")
-    whole = file.read_bytes()
-    changed = {"flipped": whole[:-6] + bytes([whole[-6] ^ 1]) + whole[-5:], "cut": whole[:-9], "gone": None}[how]
-    file.unlink() if changed is None else file.write_bytes(changed)
-    (done,) = repair(settings.raw_dir, NOW)
-    assert (done.snapshot_id, done.files, done.sources) == (first.name, 1, ("directory_audits",))
-    assert done.since == "2026-11-02T00:00:00Z"
-    snapshot = read_snapshots(settings.raw_dir)[0]
-    assert {n: s.status for n, s in snapshot.sources.items()} == {
-        "directory_audits": "failed", "organization": "complete", "users": "complete",
-    }  # fmt: skip
-    aside = settings.raw_dir / DAMAGED / first.name
-    assert "directory_audits" in (aside / "manifest.json").read_text()
-    assert (aside / file.relative_to(first)).exists() == (how != "gone")
-    assert repair(settings.raw_dir, NOW) == [], "once is enough"
-
-
-def test_pruned_files_are_not_damaged(settings: Settings) -> None:
-    first, _ = two_weeks(settings)
-    (file,) = first.glob("users/*.zst")
-    file.unlink()
-    assert repair(settings.raw_dir, NOW, {first.name: {str(file.relative_to(first))}}) == []
-
-
-def test_a_snapshot_without_manifest_and_journal_is_set_aside_whole(settings: Settings) -> None:
-    first, second = two_weeks(settings)
-    (first / "manifest.json").write_text("{}")
-    (first / "journal.jsonl").write_text("")
-    (done,) = repair(settings.raw_dir, NOW)
-    assert done.whole
-    assert (settings.raw_dir / DAMAGED / first.name / "manifest.json").read_text() == "{}"
-    assert [s.folder for s in read_snapshots(settings.raw_dir)] == [second]
 
 
 # Readers, older snapshots, the kernel
