@@ -51,6 +51,8 @@ def test_notebooks_are_thin():
 def test_notebook_parameters_are_literals():
     for name in notebooks():
         cells = [cell for cell in code_cells(name) if "parameters" in tags(cell)]
+        if not code_cells(name):
+            continue  # the start page only links the others
         assert len(cells) == 1, name
         for statement in ast.parse("".join(cells[0]["source"])).body:
             assert isinstance(statement, ast.Assign | ast.AnnAssign), f"{name}: {ast.unparse(statement)}"
