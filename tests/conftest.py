@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from filelock import FileLock
+from wire import would_change
 
 REPO = Path(__file__).resolve().parent.parent
 SHARED = REPO.parent / "shared"
@@ -39,22 +39,6 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
-
-
-_CHANGES = re.compile(rb"^(PATCH|PUT|DELETE) /\S* HTTP/1\.1\r\n")
-_POSTS = re.compile(rb"^POST (/+(?:v1\.0|beta)/\S*) HTTP/1\.1\r\n")
-_READING = re.compile(
-    rb"/(?:(?:\$|%24)batch|security/(?:microsoft\.graph\.security\.)?runHuntingQuery|security/auditLog/queries)(?:\?.*)?$"
-)
-_PART = re.compile(rb'"method"\s*:\s*"(?!GET")')
-
-
-def would_change(data: bytes) -> bool:
-    """Whether bytes on their way to Graph are a request that may change a tenant."""
-    post = _POSTS.match(data)
-    if post and not _READING.search(post[1]):
-        return True
-    return bool(_CHANGES.match(data) or (post and b"batch" in post[1] and _PART.search(data)))
 
 
 @pytest.fixture(autouse=True)

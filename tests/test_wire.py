@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from changing import KINDS, clock, planned, settings
-from conftest import would_change
+from wire import would_change
 
 from appgov_lib.actions import apply as work
 from appgov_lib.actions.carry import Hands, carry_out

@@ -185,6 +185,7 @@ def _made() -> duckdb.DuckDBPyConnection:
     """The warehouse of a test process: making it takes longer than a test."""
     con = policy_tables.empty_warehouse()
     con.execute("CREATE TABLE kept_abused_apps AS FROM ref_abused_apps")
+    con.execute("CREATE TABLE kept_coverage AS FROM coverage")
     return con
 
 
@@ -193,7 +194,7 @@ def state_warehouse() -> duckdb.DuckDBPyConnection:
     con = _made()
     for name in ({*policy_tables.TABLES} | {*TABLES}) - {"coverage"}:
         con.execute(f"DELETE FROM {name}")
-    con.execute("UPDATE coverage SET status = 'complete', reason = ''")
+    con.execute("CREATE OR REPLACE TABLE coverage AS FROM kept_coverage")
     con.execute("CREATE OR REPLACE TABLE ref_abused_apps AS FROM kept_abused_apps")
     return con
 
