@@ -21,7 +21,7 @@ POLICIES = 60
 NOISE = 1.25
 """A bound counts as broken beyond this factor: two runs on one idle machine differ by up to a quarter."""
 SLOWEST = 10
-AFTER = ("check_results", "anomalies", "findings", "remediation_actions")
+AFTER = ("check_results", "anomalies", "findings", "chains", "remediation_actions")
 """What a build does after its SQL models."""
 
 
