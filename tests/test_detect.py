@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import hashlib
 import json
@@ -54,6 +55,19 @@ def own_folder(path: Path, toml: str, **files: str) -> Path:
 
 
 ENTRY = '[[policy]]\nid = "own"\ntitle = "Own"\nseverity = "low"\nthresholds = { limit = 3 }\n'
+
+
+@pytest.mark.parametrize("built_in", [True, False], ids=["shipped", "a user's own"])
+def test_a_rule_that_needs_more_memory_than_there_is(con: duckdb.DuckDBPyConnection, built_in: bool) -> None:
+    greedy = RULE.replace("1.0 AS measure", "(SELECT len(list(i)) FROM range(100000000) AS t (i)) AS measure")
+    shipped = next(policy for policy in load_policies() if policy.thresholds)
+    policy = dataclasses.replace(shipped, sql=greedy.replace("$limit", "3"), built_in=built_in)
+    con.execute("SET memory_limit = '60MB'")
+    con.execute("SET temp_directory = ''")
+    # a build begins anew with more for a shipped rule; one of a user's is skipped, and says why
+    wanted = duckdb.OutOfMemoryException if built_in else UserError
+    with pytest.raises(wanted, match="Out of Memory"):
+        evaluate(con, policy, AS_OF, 7)
 
 
 def table(con: duckdb.DuckDBPyConnection, name: str = "findings") -> list[dict[str, Any]]:

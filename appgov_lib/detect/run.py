@@ -219,9 +219,9 @@ def evaluate(con: duckdb.DuckDBPyConnection, policy: Policy, as_of: dt.date, day
             )
         used = {name: values[name] for name in statements[0].named_parameters}
         rows = _read_only(con, statements[0], used)
-    except duckdb.OutOfMemoryException:
-        raise  # not the rule's fault: a build begins anew with more
     except duckdb.Error as error:
+        if policy.built_in and isinstance(error, duckdb.OutOfMemoryException):
+            raise  # not the rule's fault: a build begins anew with more; a user's own rule is skipped with its reason
         first = str(error).strip().splitlines()[0]
         raise UserError(f"The policy {policy.origin} cannot be run: {first}") from error
     if set(rows.columns) != set(POLICY_COLUMNS) or len(rows.columns) != len(POLICY_COLUMNS):

@@ -6,7 +6,6 @@ The file only saves work and tells about it: without it, a run does everything a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -116,8 +115,3 @@ def health(settings: Settings, now: datetime) -> Health:
         last.get("sentence", ""),
         tuple(warnings),
     )
-
-
-def as_facts(health_of: Health) -> Mapping[str, Any]:
-    """The same for machines."""
-    return vars(health_of)
