@@ -115,6 +115,15 @@ def test_other_findings_do_not_belong_together(con: duckdb.DuckDBPyConnection, s
     assert chains(con) == []
 
 
+def test_what_is_older_than_the_chain_is_no_moment_of_it(con: duckdb.DuckDBPyConnection) -> None:
+    finding(con, "one", "2026-11-10 09:00")
+    finding(con, "two", None, evidence={"created_at": "2023-01-16", "reached_at": "2026-11-11 09:17"})
+    finding(con, "three", None, evidence={"created_at": "2023-01-16"})
+    (chain,) = chains(con)
+    assert chain["begins_at"] == dt.datetime(2026, 11, 10, 9)
+    assert chain["story"] == "2026-11-10 09:00: One (medium). 2026-11-11 09:17: Two (medium)."
+
+
 def test_small_things_make_no_chain(con: duckdb.DuckDBPyConnection) -> None:
     for number in (10, 11):
         finding(con, f"p{number}", f"2026-11-{number}", severity="low", app="a1")

@@ -6,14 +6,19 @@
 WITH told AS (
     SELECT
         *,
-        -- when it happened, by the names policies use for it in their evidence
-        coalesce(
-            TRY_CAST(evidence ->> '$.first_at' AS TIMESTAMP), TRY_CAST(evidence ->> '$.credential_at' AS TIMESTAMP),
-            TRY_CAST(evidence ->> '$.power_at' AS TIMESTAMP), TRY_CAST(evidence ->> '$.added_at' AS TIMESTAMP),
-            TRY_CAST(evidence ->> '$.changed_at' AS TIMESTAMP), TRY_CAST(evidence ->> '$.first_new_at' AS TIMESTAMP),
-            TRY_CAST(evidence ->> '$.risk_updated_at' AS TIMESTAMP), TRY_CAST(evidence ->> '$.removed_at' AS TIMESTAMP),
-            TRY_CAST(evidence ->> '$.first_day' AS TIMESTAMP), TRY_CAST(evidence ->> '$.created_at' AS TIMESTAMP)
-        ) AS moment,
+        -- when it happened, by the names policies use for it in their evidence; what is older is no part of it
+        list_filter(
+            list_transform(
+                [
+                    'first_at', 'credential_at', 'power_at', 'added_at', 'changed_at',
+                    'reached_at', 'received_at', 'granted_at', 'first_new_at', 'risk_updated_at',
+                    'removed_at', 'first_rule_on', 'first_seen_at', 'first_audited_at', 'began_on',
+                    'minute', 'most_on', 'first_day', 'created_at'
+                ],
+                lambda name: TRY_CAST(evidence ->> name AS TIMESTAMP)
+            ),
+            lambda found: found >= CAST($as_of AS DATE) + 1 - $chain_days AND found < CAST($as_of AS DATE) + 1
+        )[1] AS moment,
         coalesce(filled(evidence ->> '$.actor_name'), filled(evidence ->> '$.actors[0]')) AS who,
         list_position(['info', 'low', 'medium', 'high', 'critical'], severity) AS weight
     FROM findings
@@ -23,7 +28,7 @@ WITH told AS (
 dated AS (
     SELECT *
     FROM told
-    WHERE moment >= CAST($as_of AS DATE) + 1 - $chain_days AND moment < CAST($as_of AS DATE) + 1
+    WHERE moment IS NOT NULL
 ),
 
 app_chains AS (
