@@ -11,14 +11,17 @@ from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pytest
 from changing import clock, rows, state
 
 from appgov_lib.__main__ import main
 from appgov_lib.action_files import write_action_files
 from appgov_lib.actions import apply as work
+from appgov_lib.actions import plan
 from appgov_lib.actions.automatic import automatic, load_settings
 from appgov_lib.actions.chosen import by_ids, safe_ones
+from appgov_lib.actions.facts import split
 from appgov_lib.actions.journal import all_runs
 from appgov_lib.errors import ConfigError
 from appgov_lib.sample import SampleTenant, running
@@ -201,3 +204,15 @@ def test_a_file_that_is_not_clear_allows_nothing(tmp_path: Path, text: str):
     rule(tmp_path, text)
     with pytest.raises(ConfigError, match=r"automatic\.toml"):
         load_settings(Settings(home=tmp_path))
+
+
+def test_a_plan_made_some_apps_at_a_time_is_the_same(sample_home, tmp_path, monkeypatch):
+    shutil.copy(current_path(Settings(home=sample_home)), tmp_path / "copy.duckdb")
+    with duckdb.connect(str(tmp_path / "copy.duckdb")) as con:
+        planned = con.execute("FROM remediation_actions ORDER BY priority").fetchall()
+        monkeypatch.setattr("appgov_lib.actions.facts.AT_ONCE", 3)
+        parts = []
+        monkeypatch.setattr("appgov_lib.actions.planner.split", lambda con: parts.append(split(con)) or parts[0])
+        plan(con)
+        assert parts[0] > 5
+        assert con.execute("FROM remediation_actions ORDER BY priority").fetchall() == planned

@@ -13,6 +13,8 @@ import duckdb
 from appgov_lib.actions.more_facts import by_app, read_more, read_rows
 
 Row = Mapping[str, Any]
+AT_ONCE = 20_000
+"""Findings whose facts are held at a time."""
 _REMOVERS = frozenset({"remove_user_grants", "remove_extra_grants"})
 
 
@@ -73,18 +75,35 @@ class Facts:
         return {grant["grant_id"]: grant for grants in self.grants.values() for grant in grants}
 
 
-def read_facts(con: duckdb.DuckDBPyConnection) -> Facts:
-    """Read everything planning needs, in a stable order."""
+def split(con: duckdb.DuckDBPyConnection) -> int:
+    """Number the apps with findings in the table `apps_in_parts`; returns how many parts there are (at least one)."""
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE apps_in_parts AS SELECT service_principal_id, "
+        "CAST((sum(count(*)) OVER (ORDER BY service_principal_id NULLS FIRST) - count(*)) // $most AS INTEGER) AS part "
+        "FROM findings GROUP BY service_principal_id",
+        {"most": AT_ONCE},
+    )
+    ((parts,),) = con.execute("SELECT coalesce(max(part), 0) + 1 FROM apps_in_parts").fetchall()
+    return int(parts)
+
+
+def read_facts(con: duckdb.DuckDBPyConnection, part: int) -> Facts:
+    """Read everything planning needs about the apps of one part, in a stable order."""
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE apps_to_plan AS SELECT service_principal_id FROM apps_in_parts WHERE part = ?",
+        [part],
+    )
     findings = tuple(
         OpenFinding(**{**row, "evidence": json.loads(row["evidence"] or "{}")})
         for row in read_rows(
             con,
             "SELECT finding_id, policy_id, service_principal_id, app_id, severity, reason, action, subject, "
             "CAST(evidence AS VARCHAR) AS evidence FROM findings "
-            "WHERE status = 'active' AND state IN ('new', 'open', 'returned') ORDER BY finding_id",
+            "WHERE status = 'active' AND state IN ('new', 'open', 'returned') "
+            "AND EXISTS (FROM apps_to_plan AS app "
+            "WHERE app.service_principal_id IS NOT DISTINCT FROM findings.service_principal_id) ORDER BY finding_id",
         )
     )
-    con.execute("CREATE OR REPLACE TEMP TABLE apps_to_plan AS SELECT DISTINCT service_principal_id FROM findings")
     apps = read_rows(
         con,
         "SELECT service_principal_id, app_id, application_id, display_name, users_30d, calls_30d, risk_score, "

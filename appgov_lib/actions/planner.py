@@ -13,7 +13,7 @@ import duckdb
 
 from appgov_lib.actions.asks import Ask, asks
 from appgov_lib.actions.builders import CHANGES
-from appgov_lib.actions.facts import Facts, Row, read_facts
+from appgov_lib.actions.facts import Facts, Row, read_facts, split
 from appgov_lib.actions.requests import Change, compact
 from appgov_lib.actions.scripts import az_rest, curl, plain, powershell
 from appgov_lib.actions.words import DEFAULT_WORDS, WORDS, Words
@@ -154,14 +154,40 @@ class _Draft:
         users = 0 if self.safe or not self.changes else self.values["users"] or 0
         return EFFORTS[self.effort] + math.log2(1 + users)
 
+    @property
+    def weight(self) -> float:
+        """Risk removed per disruption."""
+        return self.risk_removed / self.disruption
+
 
 def plan(con: duckdb.DuckDBPyConnection) -> None:
     """Write `remediation_actions` for all open findings of active policies. Nothing is sent anywhere."""
-    write_table(con, "remediation_actions", TYPES, map(vars, actions_for(read_facts(con))))
+    # some apps at a time: all of them at once would take a gigabyte
+    parts = split(con)
+    for part in range(parts):
+        drafts = sorted(_drafts(facts := read_facts(con, part)), key=_order)
+        rows = ({**vars(_action(draft, 0, facts)), "weight": draft.weight} for draft in drafts)
+        write_table(con, "planned_actions", {**TYPES, "weight": "DOUBLE"}, rows, step=True, more=part > 0)
+    con.execute(
+        "CREATE OR REPLACE TABLE remediation_actions AS WITH ranked AS (SELECT action_id, CAST(row_number() OVER ("
+        "ORDER BY weight DESC, list_position($severities, severity), disposition = 'safe' DESC, display_name, "
+        "action_id) AS INTEGER) AS rank FROM planned_actions) "
+        f"SELECT {', '.join('rank AS priority' if column == 'priority' else column for column in TYPES)} "
+        # long rows of many apps are only numbered: sorting them would take the gigabyte again
+        f"FROM planned_actions INNER JOIN ranked USING (action_id) {'ORDER BY rank' if parts == 1 else ''}",
+        {"severities": list(SEVERITIES)},
+    )
+    con.execute("DROP TABLE planned_actions; DROP TABLE apps_in_parts")
 
 
 def actions_for(facts: Facts) -> Iterator[Action]:
     """The plan as a pure function of the facts, in order of priority (1 = first)."""
+    drafts = sorted(_drafts(facts), key=_order)
+    return (_action(draft, number, facts) for number, draft in enumerate(drafts, start=1))
+
+
+def _drafts(facts: Facts) -> list[_Draft]:
+    """The actions that answer the findings, in no order."""
     wanted = [ask for finding in facts.findings for ask in asks(finding, facts)]
     # Nobody renews a credential of an app that is to be disabled for not being used.
     leaving = {ask.target for ask in wanted if ask.action_type == "disable_sign_in" and ask.safe}
@@ -171,10 +197,7 @@ def actions_for(facts: Facts) -> Iterator[Action]:
         if ask.action_type == "renew_credential" and ask.finding.service_principal_id in leaving:
             key = (ask.finding.service_principal_id, "disable_sign_in", ask.finding.service_principal_id)
         merged.setdefault(key, []).append(ask)
-    drafts = [_draft(key[1], key[2], group, facts) for key, group in _together(merged, facts).items()]
-    drafts.sort(key=_order)
-    # one at a time: a hundred thousand actions with all their texts would take half a gigabyte
-    return (_action(draft, number, facts) for number, draft in enumerate(drafts, start=1))
+    return [_draft(key[1], key[2], group, facts) for key, group in _together(merged, facts).items()]
 
 
 def _together(merged: dict[tuple[str, str, str], list[Ask]], facts: Facts) -> dict[tuple[str, str, str], list[Ask]]:
@@ -198,7 +221,7 @@ def _together(merged: dict[tuple[str, str, str], list[Ask]], facts: Facts) -> di
 def _order(draft: _Draft) -> tuple[Any, ...]:
     """Most risk removed per disruption first, then the worst finding, then what is safe; ids make it total."""
     return (
-        -draft.risk_removed / draft.disruption,
+        -draft.weight,
         SEVERITIES.index(draft.severity),
         not draft.safe,
         draft.name,

@@ -25,15 +25,25 @@ BATCH = 20_000
 
 
 def write_table(
-    con: duckdb.DuckDBPyConnection, name: str, types: Mapping[str, str], rows: Iterable[Mapping[str, Any]]
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    types: Mapping[str, str],
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    step: bool = False,
+    more: bool = False,
 ) -> None:
-    """Create or replace table `name` (a name of ours) with these rows, in their order. `types` are DuckDB types."""
+    """Create or replace table `name` (a name of ours) with these rows, in their order. `types` are DuckDB types.
+
+    With `step` the table is one the warehouse does not keep; with `more` the rows are added to those there are.
+    """
+    start = f"INSERT INTO {name}" if more else f"CREATE OR REPLACE {'TEMP ' if step else ''}TABLE {name} AS"
     schema = pa.schema([(column, _ARROW[kind]) for column, kind in types.items()])
     columns = ", ".join(f"CAST({column} AS {kind}) AS {column}" for column, kind in types.items())
     # one statement for all batches: a statement each would write every batch to the log and again to the file
     con.register("rows_to_write", pa.RecordBatchReader.from_batches(schema, _batches(schema, rows)))
     try:
-        con.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT {columns} FROM rows_to_write")
+        con.execute(f"{start} SELECT {columns} FROM rows_to_write")
     finally:
         con.unregister("rows_to_write")
 
