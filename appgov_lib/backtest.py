@@ -93,7 +93,7 @@ def backtest(
         tell(f"week {number + 1} of {weeks}, to {week}")
         past = as_known(snapshots, sources, week)
         with scratch(settings.data_dir / "backtests", readable_folders(settings)) as file:
-            _make(file.con, settings, past, ledger, models)
+            _make((file.con, file.beside), settings, past, ledger, models)
             con = file.seal()
             if any("anomalies" in _words(policy) for policy in tried):
                 score(con)
@@ -138,14 +138,16 @@ def _needed(policies: list[Policy], snapshots: Sequence[Snapshot]) -> list[Model
     return needed_models(wanted)
 
 
-def _make(con: duckdb.DuckDBPyConnection, settings: Settings, past: Past, ledger: Ledger, models: list[Model]) -> None:
+def _make(
+    hands: Sequence[duckdb.DuckDBPyConnection], settings: Settings, past: Past, ledger: Ledger, models: list[Model]
+) -> None:
     """Make the models as of one day."""
 
     def cut(con: duckdb.DuckDBPyConnection) -> None:
         """Take what is later than the day out of the staging tables."""
         cut_rows(con, past.as_of)
 
-    make_models(con, settings, past.snapshots, ledger, models, past.as_of, 7, lambda _: None, cut)
+    make_models(hands, settings, past.snapshots, ledger, models, past.as_of, 7, lambda _: None, cut)
 
 
 def _judge(

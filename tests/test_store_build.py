@@ -18,7 +18,7 @@ from appgov_lib.extract.snapshot import Rejected, SnapshotWriter, SourceState, r
 from appgov_lib.settings import Settings
 from appgov_lib.store import build as build_module
 from appgov_lib.store.build import build, make_build_id
-from appgov_lib.store.models import MODELS_DIR, REFERENCE_DIR, last_readers, load_models
+from appgov_lib.store.models import MODELS_DIR, REFERENCE_DIR, load_models
 
 AS_OF = date(2026, 11, 15)
 NOW = datetime(2026, 11, 16)
@@ -117,17 +117,43 @@ def test_a_build_makes_every_table_and_says_what_it_holds(settings: Settings) ->
         assert (info["as_of"], info["days"], info["build_id"]) == ("2026-11-15", "7", result.build_id)
 
 
-def test_every_step_on_the_way_goes_after_its_last_reader() -> None:
-    models = load_models()
-    place = {model.name: number for number, model in enumerate(models)}
-    gone = {table: place[reader] for reader, tables in last_readers(models).items() for table in tables}
-    assert gone.keys() == {model.name for model in models if model.temp}
-    assert gone["sign_ins_from_graph"] == place["stg_sign_ins"]
-    for model in models:
-        assert place[model.name] <= gone.get(model.name, len(models))
-        lines = model.path.read_text(encoding="utf-8").splitlines()
-        words = {word for line in lines if not line.strip().startswith("--") for word in line.split()}
-        assert all(place[model.name] <= gone[table] for table in words & gone.keys())
+def test_models_begin_after_what_they_read_and_steps_go_after_their_last_reader(settings, monkeypatch) -> None:
+    write(settings)
+    models = {model.name: model for model in load_models()}
+    real, begun, there = build_module.run_model, set(), set()
+
+    def watched(con: duckdb.DuckDBPyConnection, model: Any, *rest: Any) -> None:
+        begun.add(con)
+        found = {row[0] for row in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+        lines = [line.split("--")[0] for line in model.path.read_text(encoding="utf-8").splitlines()]
+        read = set(" ".join(lines).split()) & {name for name, other in models.items() if other.temp}
+        assert read <= found
+        there.update(found)
+        real(con, model, *rest)
+
+    monkeypatch.setattr(build_module, "run_model", watched)
+    result = build(settings, AS_OF)
+    steps = {name for name, model in models.items() if model.temp}
+    assert len(begun) == 2
+    assert steps <= there
+    assert not steps & result.tables.keys()
+
+
+def test_a_failing_model_ends_the_build_and_no_other_begins(settings, monkeypatch) -> None:
+    write(settings)
+    told: list[str] = []
+    real = build_module.run_model
+
+    def fails(con: duckdb.DuckDBPyConnection, model: Any, *rest: Any) -> None:
+        if model.name == "stg_users":
+            raise ZeroDivisionError
+        real(con, model, *rest)
+
+    monkeypatch.setattr(build_module, "run_model", fails)
+    with pytest.raises(ZeroDivisionError):
+        build(settings, AS_OF, progress=told.append)
+    assert "app_inventory" not in told
+    assert not list(settings.warehouse_dir.glob(".building-*"))
 
 
 def test_a_whole_build_ends_with_findings_and_actions(settings: Settings) -> None:

@@ -90,7 +90,7 @@ def once(home: Path, rows: int) -> None:
     with scratch(home / "scratch", readable_folders(settings)) as place:
         snapshots, ledger = read_snapshots(settings.raw_dir), read_ledger(settings)
         timed("SQL models", lambda: make_models(
-            place.con, settings, snapshots, ledger, load_models(), AS_OF, 7, lambda _: None,
+            (place.con, place.beside), settings, snapshots, ledger, load_models(), AS_OF, 7, lambda _: None,
             lambda con: multiply(con, rows),
         ))  # fmt: skip
         counts = {name: place.con.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in SHARES}

@@ -9,7 +9,7 @@ import contextlib
 import gc
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import date
 from pathlib import Path
@@ -35,14 +35,15 @@ from appgov_lib.store.kept import Ledger, fill, folders, read_ledger
 from appgov_lib.store.models import (
     PACKAGE,
     Model,
+    add_macros,
     insert_rows,
-    last_readers,
     load_models,
     prepare,
     reference_tables,
     run_model,
 )
-from appgov_lib.store.warehouse import MEMORY, MORE_MEMORY, Build
+from appgov_lib.store.side_by_side import reads, side_by_side
+from appgov_lib.store.warehouse import MEMORY, MORE_MEMORY, SHARED_STEP, Build
 
 Progress = Callable[[str], None]
 
@@ -97,7 +98,8 @@ def _build(settings: Settings, as_of: date, days: int, tell: Progress, memory: s
     models = load_models()
     with Build(settings, build_id, readable=readable_folders(settings), memory=memory) as target:
         con = target.con
-        standing = make_models(con, settings, snapshots, ledger, models, as_of, days, tell)
+        hands = (target.con, target.beside)
+        standing = make_models(hands, settings, snapshots, ledger, models, as_of, days, tell)
         tell("check_results")
         results = _check(con, standing, snapshots, files)
         _write_run_info(con, settings, build_id, as_of, days, snapshots, own)
@@ -123,7 +125,7 @@ def readable_folders(settings: Settings) -> tuple[Path, ...]:
 
 
 def make_models(
-    con: duckdb.DuckDBPyConnection,
+    hands: Sequence[duckdb.DuckDBPyConnection],
     settings: Settings,
     snapshots: list[Snapshot],
     ledger: Ledger,
@@ -133,32 +135,45 @@ def make_models(
     tell: Progress,
     after_staging: Callable[[duckdb.DuckDBPyConnection], None] | None = None,
 ) -> list[CheckResult]:
-    """Make the tables of `models` in the empty database `con`, and the tables about the data's coverage.
+    """Make the tables of `models` in the empty database of a `Scratch`, and the tables about the data's coverage.
 
-    A step on the way is dropped once nothing reads it any more. `after_staging` may change the staging tables before
-    the marts are made from them. Returns how each table stands against its checks.
+    `hands` are its connections. A step on the way is dropped once nothing reads it any more. `after_staging` may
+    change the staging tables before the marts are made from them. Returns how each table stands against its checks.
     """
     models = list(models)
     files = choose_files(ledger.remaining(snapshots), load_sources())
-    prepare(con, settings.reference_dir)
+    con = hands[0]
+    prepare(con, settings.reference_dir, SHARED_STEP)
+    for other in hands[1:]:
+        add_macros(other)
     fill(con, settings, snapshots, ledger)
-    readers, results = last_readers(models), []
-    staging = [model for model in models if model.layer == "staging"]
-    for model in staging:
+    results: dict[str, list[CheckResult]] = {}
+
+    def work(con: duckdb.DuckDBPyConnection, model: Model) -> None:
+        """Make and check one table."""
         tell(model.name)
         _run(con, model, files, as_of, days)
-        results += check_table(con, model)
+        results[model.name] = check_table(con, model)
+
+    waiting = {
+        model.name: {model.name, *(name for name, read in reads(models).items() if model.name in read)}
+        for model in models
+        if model.temp
+    }
+
+    def let_go(con: duckdb.DuckDBPyConnection, *_: Model) -> None:
+        """Drop the steps that nothing reads any more: all of them together would not fit into 2 GB."""
+        for table in [table for table, readers in waiting.items() if readers <= results.keys()]:
+            con.execute(f"DROP TABLE {table}")
+            del waiting[table]
+
+    side_by_side(hands, [model for model in models if model.layer == "staging"], work)
     _write_coverage(con, snapshots, ledger)
     if after_staging is not None:
         after_staging(con)
-    for model in staging:
-        _drop(con, readers.get(model.name, ()))
-    for model in (model for model in models if model.layer == "mart"):
-        tell(model.name)
-        _run(con, model, files, as_of, days)
-        results += check_table(con, model)
-        _drop(con, readers.get(model.name, ()))
-    return results
+    let_go(con)
+    side_by_side(hands, [model for model in models if model.layer == "mart"], work, let_go)
+    return [result for model in models for result in results[model.name]]
 
 
 def own_tables(settings: Settings) -> dict[str, str]:
@@ -189,7 +204,7 @@ def make_build_id(
 def _run(con: duckdb.DuckDBPyConnection, model: Model, files: Mapping[str, list[Path]], as_of: date, days: int) -> None:
     """Run one model; a raw file DuckDB cannot read becomes a user error without a word of its content."""
     try:
-        run_model(con, model, files, as_of, days)
+        run_model(con, model, files, as_of, days, SHARED_STEP)
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
         if is_disk_full(error):
             raise DiskFull from error
@@ -200,12 +215,6 @@ def _run(con: duckdb.DuckDBPyConnection, model: Model, files: Mapping[str, list[
     except duckdb.Error as error:
         error.add_note(f"while building the table {model.name}")
         raise
-
-
-def _drop(con: duckdb.DuckDBPyConnection, tables: Iterable[str]) -> None:
-    """Let go of steps on the way that nothing reads any more: all of them together would not fit into 2 GB."""
-    for table in tables:
-        con.execute(f"DROP TABLE {table}")
 
 
 def _write_coverage(con: duckdb.DuckDBPyConnection, snapshots: list[Snapshot], ledger: Ledger) -> None:

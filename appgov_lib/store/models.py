@@ -25,6 +25,8 @@ ADDITIVE = frozenset({"abused_apps.csv"})
 """Reference tables to which the rows of a user's own file are added."""
 EMPTY = MODELS_DIR / "empty.ndjson"
 """Stands in for a bucket nobody filled, so that every model can always run."""
+STEP = "TEMP TABLE "
+"""How a table is made that the finished warehouse does not keep."""
 
 
 @dataclass(frozen=True)
@@ -73,25 +75,12 @@ def needed_models(names: Iterable[str]) -> list[Model]:
         name = ahead.pop()
         if name not in found:
             found.add(name)
-            ahead += _words(models[name]) & models.keys()
+            ahead += words(models[name]) & models.keys()
     return [model for model in models.values() if model.name in found]
 
 
-def last_readers(models: Iterable[Model]) -> dict[str, list[str]]:
-    """The tables that are not kept, by the name of the last model that reads each one (its own where none does)."""
-    temporary: dict[str, str] = {}
-    for model in models:
-        temporary |= dict.fromkeys(_words(model) & temporary.keys(), model.name)
-        if model.temp:
-            temporary[model.name] = model.name
-    found: dict[str, list[str]] = {}
-    for table, reader in temporary.items():
-        found.setdefault(reader, []).append(table)
-    return found
-
-
-def _words(model: Model) -> set[str]:
-    """The words of a model's SQL; what is only told in a comment or a text is not read."""
+def words(model: Model) -> set[str]:
+    """The words of a model's SQL, among them the tables it reads; a comment or a text does not count."""
     sql = re.sub(r"'(?:[^']|'')*'|--.*", "", model.path.read_text(encoding="utf-8"))
     return set(re.findall(r"\w+", sql))
 
@@ -112,16 +101,16 @@ def _model(entry: dict[str, Any], folder: Path) -> Model:
     return Model(**known)
 
 
-def prepare(con: duckdb.DuckDBPyConnection, own: Path | None = None) -> None:
+def prepare(con: duckdb.DuckDBPyConnection, own: Path | None = None, step: str = STEP) -> None:
     """Load what models share into `con`: macros, empty tables for the builder, reference tables, Python functions.
 
     A reference table is called `ref_<file stem>`; all its columns are text. `own` is a folder whose tables stand in
     for the shipped ones of the same name or add to them, where that is allowed; raises `ConfigError` for one that is
-    damaged.
+    damaged. `step` is where tables go that are not kept, as in `run_model`.
     """
     loaded: set[str] = set()
-    for name in ("macros.sql", "before.sql"):
-        con.execute((MODELS_DIR / name).read_text(encoding="utf-8"))
+    add_macros(con)
+    con.execute((MODELS_DIR / "before.sql").read_text(encoding="utf-8").replace(STEP, step))
     for path in reference_tables(own):
         start = "INSERT INTO ref_{}" if path.stem in loaded else "CREATE OR REPLACE TABLE ref_{} AS"
         loaded.add(path.stem)
@@ -135,6 +124,11 @@ def prepare(con: duckdb.DuckDBPyConnection, own: Path | None = None) -> None:
     # and what needs to know Unicode's letters
     for name in lookalikes.FUNCTIONS:
         con.create_function(name, getattr(lookalikes, name), ["VARCHAR"], "VARCHAR")
+
+
+def add_macros(con: duckdb.DuckDBPyConnection) -> None:
+    """Load the words the models share; every connection has its own."""
+    con.execute((MODELS_DIR / "macros.sql").read_text(encoding="utf-8"))
 
 
 def reference_tables(own: Path | None = None) -> list[Path]:
@@ -171,19 +165,24 @@ def _first_line(path: Path) -> bytes:
 
 
 def run_model(
-    con: duckdb.DuckDBPyConnection, model: Model, files: Mapping[str, list[Path]], as_of: date, days: int
+    con: duckdb.DuckDBPyConnection,
+    model: Model,
+    files: Mapping[str, list[Path]],
+    as_of: date,
+    days: int,
+    step: str = STEP,
 ) -> None:
     """Create the table of one model.
 
-    `files` holds the raw files per bucket; only the parameters the SQL names are bound.
+    `files` holds the raw files per bucket; only the parameters the SQL names are bound. A table that is not kept is
+    one of this connection alone, or goes to another place that `step` names.
     """
     sql = model.path.read_text(encoding="utf-8")
     available: dict[str, object] = {"as_of": as_of, "days": days}
     available |= {bucket: [str(path) for path in paths] or [str(EMPTY)] for bucket, paths in files.items()}
     wanted = duckdb.extract_statements(sql)[0].named_parameters
     values = {name: available.get(name, [str(EMPTY)]) for name in wanted}
-    kind = "TEMP TABLE" if model.temp else "TABLE"
-    con.execute(f"CREATE OR REPLACE {kind} {model.name} AS {sql}", values)
+    con.execute(f"CREATE OR REPLACE {step if model.temp else 'TABLE '}{model.name} AS {sql}", values)
 
 
 def insert_rows(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Sequence[object]]) -> None:

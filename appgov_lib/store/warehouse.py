@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -45,6 +46,8 @@ _WRITES = {"checkpoint_threshold": "1GB"}
 _ROW_GROUP = 30_720
 """Rows of a table that are read and written together. DuckDB's own 122,880 are a whole table of most tenants: one
 thread would read it alone, and what fills no group goes to the log first and to the file in a second writing."""
+SHARED_STEP = "TABLE steps.main."
+"""How both connections of a `Scratch` make a table that the file does not keep."""
 _READER = {**_NO_EXTENSIONS, "enable_external_access": "false", "lock_configuration": "true"}
 
 
@@ -103,18 +106,27 @@ class Scratch:
     """A new database file that its owner fills from raw files, and seals before rules of users run over it."""
 
     con: duckdb.DuckDBPyConnection
+    beside: duckdb.DuckDBPyConnection
+    """A second one to the same tables, for work that goes on at the same time; both end with `seal`."""
 
     def __init__(self, path: Path, readable: tuple[Path, ...], memory: str = MEMORY) -> None:
         """Create the file at `path`; raw data may be read from the folders `readable`, and from nowhere else."""
         self.path = path
         self._config = {**_NO_EXTENSIONS, **_WRITES, "memory_limit": memory}
         # only a file that is attached can be given a size of row groups
-        self.con = duckdb.connect(":memory:", config={**self._config, "temp_directory": f"{path}.tmp"})
+        # each of the two connections has half of the cores to itself
+        threads = str(max(1, (os.cpu_count() or 1) // 2))
+        self.con = duckdb.connect(
+            ":memory:", config={**self._config, "temp_directory": f"{path}.tmp", "threads": threads}
+        )
         place = str(path).replace("'", "''")
         self.con.execute(f"ATTACH '{place}' AS warehouse (ROW_GROUP_SIZE {_ROW_GROUP})")
-        self.con.execute("USE warehouse")
+        self.con.execute("ATTACH ':memory:' AS steps")
         path.chmod(0o600)
-        self.con.execute("SET TimeZone = 'UTC'")
+        self.beside = self.con.cursor()
+        for con in (self.con, self.beside):
+            con.execute("SET search_path = 'warehouse.main,steps.main'")
+            con.execute("SET TimeZone = 'UTC'")
         folders = [str(folder.resolve()) for folder in (*readable, path.parent)]
         quoted = ", ".join("'" + folder.replace("'", "''") + "'" for folder in folders)
         self.con.execute(f"SET allowed_directories = [{quoted}]")
@@ -123,7 +135,8 @@ class Scratch:
 
     def seal(self) -> duckdb.DuckDBPyConnection:
         """Close the way to the raw files: rules that users write see the new file and nothing else."""
-        self.con.execute("CHECKPOINT")
+        self.beside.close()
+        self.con.execute("CHECKPOINT warehouse")
         self.con.close()
         if self._config["memory_limit"] == MEMORY:
             self._config["memory_limit"] = _BESIDE_PYTHON
@@ -162,6 +175,7 @@ class Build:
         self._path = self._folder
         self._file: Scratch
         self.con: duckdb.DuckDBPyConnection
+        self.beside: duckdb.DuckDBPyConnection
         self.publication: Publication
 
     def __enter__(self) -> Build:
@@ -171,7 +185,7 @@ class Build:
             _remove(leftover)
         self._path = _free(self._folder, f"{_BUILDING}{self.build_id}", ".duckdb")
         self._file = Scratch(self._path, self._readable, self._memory)
-        self.con = self._file.con
+        self.con, self.beside = self._file.con, self._file.beside
         return self
 
     def seal(self) -> None:
