@@ -13,6 +13,7 @@ from typing import Any
 
 from appgov_lib.as_of import last_week
 from appgov_lib.settings import Settings, private_write
+from appgov_lib.weekly.endings import endings
 
 WEEK = timedelta(days=7)
 WEEKS_KEPT = 60
@@ -107,6 +108,7 @@ def health(settings: Settings, now: datetime) -> Health:
         )
     if good and datetime.fromisoformat(good["finished_at"]) > now + timedelta(hours=1):
         warnings.append(f"The last good run ended at {good['finished_at']}, after now; is this machine's clock right?")
+    warnings += endings(settings, now)
     return Health(
         good.get("as_of", ""),
         good.get("finished_at", ""),

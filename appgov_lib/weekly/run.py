@@ -15,6 +15,7 @@ from appgov_lib.errors import ConfigError, DiskFull, ExitCode, UserError, is_dis
 from appgov_lib.lock import hold
 from appgov_lib.settings import Settings
 from appgov_lib.weekly import inputs
+from appgov_lib.weekly.endings import endings
 from appgov_lib.weekly.log import RunLog
 from appgov_lib.weekly.outcome import STOPPED, Outcome
 from appgov_lib.weekly.record import Record, read_record
@@ -105,6 +106,7 @@ class _Run:
             self.out.stop(DiskFull.exit_code if full else ExitCode.INTERNAL, said)
             self.log("defect", kind=type(error).__name__, line=_where(error))
         if not self.out.error:
+            self.out.warnings += endings(self.settings, self.now)
             self.out.conclude(self._findings())
         if self.out.exit_code != STOPPED:
             deliver(self.settings, self.out, self.record, self.log)
