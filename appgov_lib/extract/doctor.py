@@ -124,7 +124,7 @@ async def _diagnose(
     settings: Settings, sources: list[Source], credential: Any, now: datetime, limits: Mapping[str, Budget] | None
 ) -> Diagnosis:
     """The token first, then all sources at once, within the throttling budgets."""
-    async with GraphClient(settings.endpoint, credential, limits=limits) as client:
+    async with GraphClient(settings.endpoint, credential, limits=limits, now=now) as client:
         # enable_cae as the requests ask for it, so that this is the token they use and not a second sign-in.
         token = await credential.get_token(f"{settings.endpoint}/.default", enable_cae=True)
         claims = read_claims(token.token)

@@ -52,6 +52,15 @@ class Record:
         oldest = as_of - CATCH_UP * WEEK
         return [day for day in found if day >= oldest], [day for day in found if day < oldest]
 
+    def forget_after(self, now: datetime) -> None:
+        """Forget runs that ended after `now`, and the weeks they made: this machine's clock was wrong then."""
+        if str(self.last_good.get("finished_at", "")) > now.isoformat():
+            today = now.date().isoformat()
+            self.weeks = {day: week for day, week in self.weeks.items() if day < today}
+            done = sorted(day for day, week in self.weeks.items() if "report" in week)
+            # when the one before ended is not known; after its week at any rate
+            self.last_good = {"as_of": done[-1], "finished_at": f"{done[-1]}T23:59:59", "run_id": ""} if done else {}
+
     def save(self) -> None:
         """Write the file in one step."""
         kept = dict(sorted(self.weeks.items())[-WEEKS_KEPT:])
