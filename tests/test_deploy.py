@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -128,40 +126,3 @@ def test_container_app_job() -> None:
     assert job["identity"]["type"] == "SystemAssigned"
     values = [entry for entry in container["env"] if "value" in entry and re.search("SECRET|URL|TOKEN", entry["name"])]
     assert values == [], "secrets come by reference"
-
-
-NAMESPACE = """
-set -e
-mount --bind "$1" "$2"
-mount -t tmpfs tmpfs /tmp
-mount -o remount,bind,ro /
-cd "$2"
-shift 2
-exec env -i "$@"
-"""
-
-
-@pytest.mark.timeout(400)  # on a busy machine; alone half a minute at most
-def test_a_run_writes_nothing_outside_data_and_tmp(prepared_week: Path, tmp_path: Path) -> None:
-    """As in the container: a root that is read-only, an empty /tmp, the environment of the Dockerfile."""
-    place = next((folder for folder in ("/mnt", "/media", "/srv") if Path(folder).is_dir()), "")
-    inside = ["unshare", "-m", "--propagation", "private", "sh", "-c"]
-    if not place or subprocess.run([*inside, "mount -o remount,bind,ro /"], capture_output=True).returncode:
-        pytest.skip("no right to mount a read-only root")
-    home = tmp_path / "home"
-    shutil.copytree(prepared_week, home)
-    content = re.sub(r"\\\n", " ", (DEPLOY / "Dockerfile").read_text())
-    wanted = dict(re.findall(r"(\w+)=(\S+)", next(x for x in content.splitlines() if x.startswith("ENV"))))
-    wanted |= {"APPGOV_HOME": place, "PATH": "/usr/bin:/bin", "LOOPBACK": "unused"}
-    python = [sys.executable, str(ROOT / "tests" / "clocked.py"), "2026-11-16T09:00:00"]
-    done = subprocess.run(
-        [*inside, NAMESPACE, "sh", str(home), place, *(f"{k}={v}" for k, v in wanted.items()), *python, *COMMAND],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    (line,) = json.loads(done.stdout)["tenants"]
-    # the report is somewhere else than the record says, so it is made anew, with kernels and all
-    assert [stage["status"] for stage in line["stages"]] == ["nothing to do", "nothing to do", "done"]
-    assert line["failed"] == []
-    assert (home / "reports" / "index.html").is_file()
