@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import yaml
 from checkout import ROOT, text
 
 from appgov_lib.cli import cli
+from appgov_lib.errors import ExitCode
 
 DEPLOY = ROOT / "deploy"
 COMMAND = ["weekly", "--all-tenants", "--quiet", "--json"]
@@ -55,7 +57,29 @@ def test_systemd(tmp_path: Path) -> None:
     )
     assert when.returncode == 0
     assert "OnCalendar=Mon 05:17 UTC\n" in (DEPLOY / "appgov.timer").read_text()
+    rated = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=35", "--no-pager", units[0]],
+        capture_output=True,
+        text=True,
+    )
+    if "unrecognized option" not in rated.stderr:  # before systemd 250
+        assert rated.returncode == 0, rated.stdout[-600:]
+
+
+def test_the_service_closes_what_a_run_does_not_need() -> None:
     service = (DEPLOY / "appgov.service").read_text()
+    parsed = configparser.ConfigParser(strict=False, interpolation=None)
+    parsed.optionxform = str  # type: ignore[assignment,method-assign]
+    parsed.read_string(service)
+    section = parsed["Service"]
+    closed = {"NoNewPrivileges", "ProtectHome", "PrivateTmp", "PrivateDevices", "ProtectKernelTunables"}
+    closed |= {"ProtectKernelModules", "ProtectControlGroups", "RestrictSUIDSGID", "LockPersonality"}
+    assert {name: section[name] for name in closed} == dict.fromkeys(closed, "yes")
+    assert (section["ProtectSystem"], section["CapabilityBoundingSet"]) == ("strict", "")
+    assert (section["StateDirectory"], section["StateDirectoryMode"]) == ("appgov", "0700")
+    home = dict(word.split("=") for word in section["Environment"].split())
+    assert set(home.values()) == {"/var/lib/appgov"}, "the one folder that can be written"
+    assert section["SuccessExitStatus"] == str(int(ExitCode.PARTIAL))
     assert "\nUser=appgov\n" in service
     assert "\nUMask=0077\n" in service
 

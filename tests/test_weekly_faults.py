@@ -106,6 +106,18 @@ def test_a_full_disk_then_a_damaged_pointer_and_warehouse(home: Home) -> None:
     assert current(home) != before
 
 
+def test_a_disk_that_fills_up_while_reporting(home: Home) -> None:
+    page = (home.path / "reports/contoso/2026-11-15/index.html").read_bytes()
+    home.write("print(1)")  # a reason to report anew, and none to build
+    code, line, said = home.run(limit=60_000, now=NEXT_RUN)
+    assert (code, stages(line)[1:]) == (ExitCode.USAGE, [("build", "nothing to do"), ("report", "failed")])
+    assert said.startswith("appgov: The disk is full; make room and run again")
+    assert (home.path / "reports/contoso/2026-11-15/index.html").read_bytes() == page
+    assert (home.path / "reports/contoso/latest/index.html").read_bytes() == page
+    code, line, _ = home.run(now="2026-11-16T10:00:00")
+    assert (code, stages(line)[1:]) == (0, [("build", "nothing to do"), ("report", "done")])
+
+
 def test_reading_on_a_disk_without_room(home: Home, tmp_path: Path) -> None:
     home.more = "min_free_mb = 900000000"
     profile = home.path / "appgov.toml"
@@ -190,6 +202,7 @@ def test_a_kernel_that_dies_and_a_notebook_without_end(home: Home) -> None:
     for cells, seconds, says in (
         (("import os, signal; os.kill(os.getpid(), signal.SIGKILL)",), 60, "its kernel ended"),
         (("import time; time.sleep(600)",), 4, "TimeoutError"),
+        (("raise ValueError('the row of ada.lovelace@contoso.example')",), 60, "ValueError"),
     ):
         home.write(*cells, seconds=seconds)
         code, line, _ = home.run(now=NEXT_RUN)
@@ -198,6 +211,7 @@ def test_a_kernel_that_dies_and_a_notebook_without_end(home: Home) -> None:
         run = json.loads((home.path / "reports/contoso/2026-11-15/run.json").read_text())
         assert says in run["notebooks"][0]["error"]
         assert (home.path / "reports/contoso/2026-11-15/findings.csv").is_file()
+    assert "ada.lovelace" not in json.dumps(home.log()) + json.dumps(line), "a row in an error is no matter for the log"
     home.write()
     code, line, _ = home.run(now=NEXT_RUN)
     assert (code, stages(line)[-1]) == (0, ("report", "done"))

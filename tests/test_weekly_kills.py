@@ -112,15 +112,30 @@ def test_killed_while_delivering(home: Home, tmp_path: Path) -> None:
     with web_sink() as web:
         home.env["HOOK"] = web.url("/")
         said = home.start("doctor", "--source", "organization", now="2026-11-16T09:30:00").communicate(timeout=90)[1]
-        assert (
-            "Warning: The weekly run begun at 2026-11-16T09:00:00 has not ended: it is running, or was killed" in said
-        )
+        assert "has not ended: it is running, or was killed in the stage deliver. The next run goes on" in said
         code, line, _ = home.run(now="2026-11-16T10:00:00")
         assert (code, {status for _, status in stages(line)}) == (0, {"nothing to do"})
         assert line["delivered"] == {"folder-1": "already delivered", "webhook-2": "delivered"}
         assert (len(web.got), first.stat().st_mtime_ns) == (1, when)
         code, line, _ = home.run(now="2026-11-16T11:00:00")
         assert (code, set(line["delivered"].values()), len(web.got)) == (0, {"already delivered"}, 1)
+
+
+def test_asked_to_end_while_delivering(home: Home) -> None:
+    home.more = '[[tenant.contoso.deliver]]\nkind = "webhook"\nurl_env = "HOOK"\n'
+    home.write()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(120)
+        run = home.start(now=NEXT_RUN, env={"HOOK": f"http://127.0.0.1:{silent.getsockname()[1]}/"})
+        taken, _ = silent.accept()
+        run.terminate()
+        code, line, said = ended(run)
+        taken.close()
+    assert (code, line["exit_code"]) == (130, 130)
+    assert said == "appgov: The run was stopped in the stage deliver; the next run goes on there.\n"
+    with web_sink() as web:
+        code, line, _ = home.run(now="2026-11-16T10:00:00", env={"HOOK": web.url("/")})
+        assert (code, line["delivered"], len(web.got)) == (0, {"webhook-1": "delivered"}, 1)
 
 
 def test_two_runs_at_once(home: Home, tenant: SampleTenant) -> None:

@@ -16,7 +16,7 @@ from appgov_lib.lock import hold
 from appgov_lib.settings import Settings
 from appgov_lib.weekly import inputs
 from appgov_lib.weekly.endings import endings
-from appgov_lib.weekly.log import RunLog
+from appgov_lib.weekly.log import RunLog, where
 from appgov_lib.weekly.outcome import STOPPED, Outcome
 from appgov_lib.weekly.record import Record, read_record
 from appgov_lib.weekly.space import check_space, remove_old_reports
@@ -96,26 +96,35 @@ class _Run:
         try:
             self._work()
         except KeyboardInterrupt:
-            stage = self.record.last_run.get("stage") or "the beginning"
-            self.out.stop(STOPPED, f"The run was stopped in the stage {stage}; the next run goes on there.")
+            self._stopped()
         except UserError as error:
             self.out.stop(error.exit_code, str(error))
         except Exception as error:  # noqa: BLE001 - a run nobody watches ends with a sentence, whatever happens
             full = is_disk_full(error)
             said = str(DiskFull()) if full else f"Internal error ({type(error).__name__}); please report it."
             self.out.stop(DiskFull.exit_code if full else ExitCode.INTERNAL, said)
-            self.log("defect", kind=type(error).__name__, line=_where(error))
+            self.log("defect", kind=type(error).__name__, line=where(error))
         if not self.out.error:
             self.out.warnings += endings(self.settings, self.now)
             self.out.conclude(self._findings())
         if self.out.exit_code != STOPPED:
-            deliver(self.settings, self.out, self.record, self.log)
+            self.record.last_run["stage"] = "deliver"
+            self._save()
+            try:
+                deliver(self.settings, self.out, self.record, self.log)
+            except KeyboardInterrupt:
+                self._stopped()
             if self.out.undelivered and not self.out.error:
                 self.out.conclude(self._findings())
         last = self.record.last_run
         last |= {"exit_code": self.out.exit_code, "sentence": self.out.sentence, "as_of": self.out.as_of}
         last["finished_at"] = self.clock().isoformat()
         self._save()
+
+    def _stopped(self) -> None:
+        """Note that somebody asked the run to end."""
+        stage = self.record.last_run.get("stage") or "the beginning"
+        self.out.stop(STOPPED, f"The run was stopped in the stage {stage}; the next run goes on there.")
 
     def _work(self) -> None:
         """All stages; raises `UserError` for what keeps the week's report from being made."""
@@ -383,11 +392,3 @@ class _Run:
 def _about_raw(sentence: str) -> bool:
     """Whether a failure is about raw data that cannot be read, so that looking at all of it is worth the time."""
     return "raw file" in sentence or "The manifest" in sentence
-
-
-def _where(error: Exception) -> str:
-    """The file and line a defect comes from."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""
