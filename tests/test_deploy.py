@@ -16,6 +16,8 @@ from checkout import ROOT, text
 
 from appgov_lib.cli import cli
 from appgov_lib.errors import ExitCode
+from appgov_lib.profiles import BUDGET_MINUTES
+from appgov_lib.weekly.outcome import GRAVEST_FIRST, STOPPED
 
 DEPLOY = ROOT / "deploy"
 COMMAND = ["weekly", "--all-tenants", "--quiet", "--json"]
@@ -32,6 +34,24 @@ def test_every_file_is_spoken_of_and_runs_the_same_command() -> None:
         if path.suffix not in (".timer", ".toml"):
             assert re.search(r"weekly.{1,6}--all-tenants.{1,6}--quiet.{1,6}--json", content), path.name
         assert not re.search(r"/home/(?!appgov)\w|/root/|C:\\Users", content), path.name
+
+
+def test_the_page_has_the_order_of_codes_and_the_code_of_a_stop() -> None:
+    page = text("docs/how-to/schedule.md")
+    assert f"{', '.join(str(int(code)) for code in GRAVEST_FIRST)} in that order" in page
+    assert f"ends with {STOPPED}" in re.sub(r"\s+", " ", page)
+
+
+def test_every_scheduler_waits_longer_than_the_stages_may_take() -> None:
+    minutes = sum(BUDGET_MINUTES.values())
+    task = (DEPLOY / "appgov-task.xml").read_text()
+    waits = {
+        "systemd": int(re.findall(r"TimeoutStartSec=(\d+)h", (DEPLOY / "appgov.service").read_text())[0]) * 60,
+        "task": int(re.findall(r"<ExecutionTimeLimit>PT(\d+)H<", task)[0]) * 60,
+        "workflow": yaml.safe_load((DEPLOY / "github-workflow.yml").read_text())["jobs"]["weekly"]["timeout-minutes"],
+        "job": int(re.findall(r"replicaTimeout: (\d+)", (DEPLOY / "container-app-job.yml").read_text())[0]) // 60,
+    }
+    assert {name: wait for name, wait in waits.items() if wait < minutes} == {}
 
 
 def test_cron() -> None:
@@ -111,6 +131,12 @@ def test_github_workflow() -> None:
     assert "upload-artifact" not in content, "reports are personal data"
     assert "self-hosted" in job["runs-on"]
     assert flow["concurrency"]["cancel-in-progress"] is False
+    assert set(flow) == {"name", True, "permissions", "concurrency", "jobs"}
+    assert set(job) <= {"runs-on", "timeout-minutes", "permissions", "env", "steps"}
+    for step in job["steps"]:
+        assert ("run" in step) != ("uses" in step)
+        assert set(step) <= {"name", "uses", "with", "run", "env", "if"}
+        assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+", step.get("uses", "actions/checkout@v4"))
     for step in job["steps"]:
         if "run" in step:
             assert subprocess.run(["bash", "-n", "-c", step["run"]]).returncode == 0

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mail_sink import web_sink
+from mail_sink import mail_sink, web_sink
 from weekly_home import NEXT_RUN, Home, copy_of, current, ended, stages, to_build
 
 from appgov_lib.errors import ExitCode
@@ -119,6 +119,32 @@ def test_killed_while_delivering(home: Home, tmp_path: Path) -> None:
         assert (len(web.got), first.stat().st_mtime_ns) == (1, when)
         code, line, _ = home.run(now="2026-11-16T11:00:00")
         assert (code, set(line["delivered"].values()), len(web.got)) == (0, {"already delivered"}, 1)
+
+
+def test_delivery_is_down(home: Home) -> None:
+    """Nobody listens, where a mail and a webhook should go: tried three times each, told, and made up for."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        closed = taken.getsockname()[1]
+    mail = 'kind = "smtp"\nhost = "127.0.0.1"\nsecurity = "none"\nfrom = "a@x.org"\nto = ["b@x.org"]\n'
+    hook = '[[tenant.contoso.deliver]]\nkind = "webhook"\nurl_env = "HOOK"\n'
+    home.more = f"[[tenant.contoso.deliver]]\n{mail}port = {closed}\n{hook}"
+    home.write()
+    page = (home.path / "reports/contoso/latest/index.html").read_bytes()
+    code, line, said = home.run(now=NEXT_RUN, env={"HOOK": f"http://127.0.0.1:{closed}/"})
+    assert (code, said) == (ExitCode.PARTIAL, "")
+    assert line["sentence"].endswith("is written, but 2 deliveries failed (smtp-1, webhook-2).")
+    assert line["delivered"] == {
+        "smtp-1": "failed: ConnectionRefusedError while talking to the mail server",
+        "webhook-2": "failed: the webhook did not take it (ConnectError)",
+    }
+    assert [entry["attempt"] for entry in home.log() if entry["event"] == "delivery failed"] == [1, 2, 3] * 2
+    assert (home.path / "reports/contoso/latest/index.html").read_bytes() == page
+    with mail_sink() as mails, web_sink() as web:
+        home.more = home.more.replace(f"port = {closed}", f"port = {mails.port}")
+        home.write()
+        code, line, _ = home.run(now="2026-11-16T10:00:00", env={"HOOK": web.url("/")})
+        assert (code, set(line["delivered"].values())) == (0, {"delivered"})
+        assert (len(mails.mails), len(web.got)) == (1, 1)
 
 
 def test_asked_to_end_while_delivering(home: Home) -> None:
