@@ -7,7 +7,6 @@ where it stopped.
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -94,7 +93,7 @@ def extract(
             asyncio.run(run.go(GraphClient(settings.endpoint, credential, limits=limits, now=now), seconds))
         except ConfigError:  # the clock, at the first answer: a name with a wrong time would be taken for the newest
             if resumed is None and not writer.all_files():
-                shutil.rmtree(writer.folder)
+                writer.discard()
             raise
         run.close_late(seconds)
         return writer.finish(now)

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import re
+import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -230,6 +231,11 @@ class SnapshotWriter:
     def all_files(self) -> list[RawFile]:
         """The data files of every bucket kept so far."""
         return [file for files in self._buckets.values() for file in files]
+
+    def discard(self) -> None:
+        """Remove the snapshot, in which nothing was kept."""
+        self._log.close()
+        shutil.rmtree(self.folder)
 
     def close_source(self, source: str, state: SourceState) -> None:
         """Record how `source` ended; the last word counts."""
