@@ -29,7 +29,7 @@ HOST = ("/usr", "/lib", "/lib64", "/bin", "/etc/alternatives", "/etc/fonts", "/e
 PROBE = """
 id -u; grep CapEff /proc/self/status
 for place in / /opt /usr /etc "$1"; do touch "$place/x" 2>/dev/null && echo "wrote $place"; done
-touch /data/x /tmp/x && rm /data/x /tmp/x && echo both
+touch "$APPGOV_HOME/x" "$TMPDIR/x" && rm "$APPGOV_HOME/x" "$TMPDIR/x" && echo both
 """
 NAMESPACE = """
 set -e
