@@ -15,7 +15,7 @@ import pytest
 from login import jwt
 
 from appgov_lib.__main__ import main
-from appgov_lib.errors import ExitCode
+from appgov_lib.errors import ConfigError, ExitCode
 from appgov_lib.extract.claims import Claims, read_claims
 from appgov_lib.extract.credentials import ReadyToken
 from appgov_lib.extract.doctor import Diagnosis, diagnose, excess_of, granted, probe
@@ -272,3 +272,10 @@ def test_sums_of_calls_say_what_they_lack_and_how_to_get_it() -> None:
         "without addresses, clients and names of users (`appgov extract --also api_activity`)"
     )
     assert set(by_name.values()) == {""}
+
+
+def test_a_clock_that_is_wrong_is_told_before_anything_else() -> None:
+    with graph(date="Mon, 16 Nov 2026 09:00:00 GMT") as (endpoint, _):
+        settings = Settings(Path(), endpoint=endpoint)
+        with pytest.raises(ConfigError, match="says 2026-11-16T06:00:00Z and Microsoft Graph's 2026-11-16T09:00:00Z"):
+            diagnose(settings, now=NOW, names=("users", "organization"), credential=ReadyToken(app_token()))
