@@ -38,6 +38,8 @@ class Login:
     """Seconds that a token lives."""
     error: str = ""
     """When set, tokens are refused with this description."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """By client secret: the description it is refused with."""
     pending: int = 0
     """Times a device code is answered with 'not yet'."""
     asked: list[dict[str, str]] = field(default_factory=list)
@@ -69,8 +71,9 @@ class Login:
                 "expires_in": 60,
                 "interval": 0,
             }
-        if self.error:
-            return 400, {"error": "invalid_client", "error_description": self.error}
+        error = self.error or self.refused.get(asked.get("client_secret", ""))
+        if error:
+            return 401 if asked.get("client_secret") else 400, {"error": "invalid_client", "error_description": error}
         if self.pending:
             self.pending -= 1
             return 400, {"error": "authorization_pending", "error_description": "not yet"}

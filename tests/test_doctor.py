@@ -15,7 +15,7 @@ import pytest
 from login import jwt
 
 from appgov_lib.__main__ import main
-from appgov_lib.errors import ExitCode
+from appgov_lib.errors import ConfigError, ExitCode
 from appgov_lib.extract.claims import Claims, read_claims
 from appgov_lib.extract.credentials import ReadyToken
 from appgov_lib.extract.doctor import Diagnosis, diagnose, excess_of, granted, probe
@@ -24,6 +24,7 @@ from appgov_lib.extract.sources import choose_sources, load_sources
 from appgov_lib.settings import Settings
 
 NOW = datetime(2026, 11, 16, 6)
+DATE = "Mon, 16 Nov 2026 06:00:00 GMT"
 LATER = 1_800_000_000
 LEAST = sorted(needed())
 TENANT, APP = "aaaaaaaa-0000-0000-0000-000000000001", "bbbbbbbb-0000-0000-0000-000000000002"
@@ -35,8 +36,11 @@ def app_token(*roles: str, **claims: Any) -> str:
 
 
 @contextmanager
-def graph(refuse: tuple[str, ...] = ()) -> Iterator[tuple[str, list[str]]]:
-    """A Graph that answers everything with one record, except paths with a part of `refuse`; and what it was asked."""
+def graph(refuse: tuple[str, ...] = (), date: str = DATE) -> Iterator[tuple[str, list[str]]]:
+    """A Graph that answers everything with one record, except paths with a part of `refuse`; and what it was asked.
+
+    Its clock says `date`; where that is empty, what this machine's says.
+    """
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -54,6 +58,9 @@ def graph(refuse: tuple[str, ...] = ()) -> Iterator[tuple[str, list[str]]]:
             self.wfile.write(data)
 
         do_GET = do_POST
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return date or super().date_time_string(timestamp)
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -219,7 +226,7 @@ def doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
     """Run `appgov doctor` against a Graph on loopback; exit code and standard output."""
 
     def go(token: str, *options: str, refuse: tuple[str, ...] = ()) -> tuple[int, str]:
-        with graph(refuse) as (endpoint, _):
+        with graph(refuse, "") as (endpoint, _):
             monkeypatch.setenv("APPGOV_HOME", str(tmp_path))
             monkeypatch.setenv("APPGOV_GRAPH_ENDPOINT", endpoint)
             monkeypatch.setenv("APPGOV_ACCESS_TOKEN", token)
@@ -265,3 +272,10 @@ def test_sums_of_calls_say_what_they_lack_and_how_to_get_it() -> None:
         "without addresses, clients and names of users (`appgov extract --also api_activity`)"
     )
     assert set(by_name.values()) == {""}
+
+
+def test_a_clock_that_is_wrong_is_told_before_anything_else() -> None:
+    with graph(date="Mon, 16 Nov 2026 09:00:00 GMT") as (endpoint, _):
+        settings = Settings(Path(), endpoint=endpoint)
+        with pytest.raises(ConfigError, match="says 2026-11-16T06:00:00Z and Microsoft Graph's 2026-11-16T09:00:00Z"):
+            diagnose(settings, now=NOW, names=("users", "organization"), credential=ReadyToken(app_token()))

@@ -72,3 +72,21 @@ def test_a_snapshot_without_manifest_and_journal_is_set_aside_whole(settings: Se
     assert done.whole
     assert (settings.raw_dir / DAMAGED / first.name / "manifest.json").read_text() == "{}"
     assert [s.folder for s in read_snapshots(settings.raw_dir)] == [second]
+
+
+def test_a_repair_cut_short_tells_the_next_one(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed before the manifests are written: files are aside, and what is told and asked for again is the same."""
+    first, second = two_weeks(settings)
+    for folder in (first, second):
+        (file,) = folder.glob("directory_audits_graph/*.zst")
+        file.write_bytes(b"")
+    with monkeypatch.context() as patched:
+        patched.setattr("appgov_lib.extract.repair._write_without", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            repair(settings.raw_dir, NOW)
+    assert [s.sources["directory_audits"].status for s in read_snapshots(settings.raw_dir)] == ["complete"] * 2
+    done = repair(settings.raw_dir, NOW)
+    assert [(item.snapshot_id, item.sources) for item in done] == [
+        (first.name, ("directory_audits",)), (second.name, ("directory_audits",)),
+    ]  # fmt: skip
+    assert repair(settings.raw_dir, NOW) == []

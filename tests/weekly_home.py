@@ -14,10 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from appgov_lib.sample import SampleTenant
 
 CLOCKED = Path(__file__).with_name("clocked.py")
 MONDAY = "2026-11-16T05:17:00"
+NEXT_RUN = "2026-11-16T09:00:00"
 ONE = '[[notebook]]\nname = "01_one"\ntitle = "One"\nquestion = "Is it there?"\n'
 SUITE = "workers = 1\ntimeout_seconds = {seconds}\n" + ONE
 
@@ -133,3 +136,26 @@ def copy_of(prepared: Path, target: Path, tenant: SampleTenant, more: str = "") 
 def stages(line: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Name and status of the stages of a run."""
     return [(stage["stage"], stage["status"]) for stage in line["stages"]]
+
+
+def to_build(home: Home) -> None:
+    """Give the next run a reason to build anew, and none to read."""
+    home.more += "\n[tenant.contoso.thresholds.unused-app]\ndays_unused = 91\n"
+    home.write()
+
+
+def current(home: Home) -> Path:
+    """The current warehouse, opened once to see that it can be read."""
+    folder = home.data / "warehouse"
+    path = folder / json.loads((folder / "current.json").read_text())["file"]
+    with duckdb.connect(str(path), read_only=True) as con:
+        assert con.execute("SELECT count(*) > 0 FROM findings").fetchall() == [(True,)]
+    return path
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

@@ -6,14 +6,22 @@ in a card they stand in runs, which know no Markdown and make no links.
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import replace
 from typing import Any
 
 from appgov_lib import __version__
 from appgov_lib.delivery.message import Line, Message
 from appgov_lib.templating import render
+from appgov_lib.terminal import clean
 
 COLOURS = {"critical": "attention", "high": "attention", "medium": "warning", "low": "default", "info": "default"}
 CARD_GAPS = 8
+CARD_WORDS = 500
+"""Characters of the sentence on a card."""
+LARGEST_CARD = 27_000
+"""Bytes of a card with what carries it: Teams takes 28 KB."""
 
 
 def link_to(message: Message, base: str) -> str:
@@ -65,7 +73,19 @@ def as_json(message: Message, base: str = "") -> dict[str, Any]:
 
 
 def as_card(message: Message, base: str = "") -> dict[str, Any]:
-    """The body a Teams workflow takes: a message with one adaptive card."""
+    """The body a Teams workflow takes: a message with one adaptive card, with as many findings as fit in."""
+    message = replace(
+        message,
+        sentence=clean(message.sentence, CARD_WORDS),
+        gaps=(*(clean(gap, 80) for gap in message.gaps),),
+    )
+    while len(json.dumps(card := _card(message, base))) > LARGEST_CARD and message.lines:
+        message = replace(message, lines=message.lines[:-1], more=message.more + 1)
+    return card
+
+
+def _card(message: Message, base: str) -> dict[str, Any]:
+    """The message with one adaptive card."""
     body: list[dict[str, Any]] = [
         _runs([_run(message.title, size="large", weight="bolder")]),
         _runs([_run(message.sentence, color="attention" if message.failed else "default")]),
@@ -105,4 +125,4 @@ def _runs(inlines: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _run(text: str, **style: str) -> dict[str, Any]:
     """Text as it is; two braces would be taken for a function of the card."""
-    return {"type": "TextRun", "text": text.replace("{{", "{ {"), **style}
+    return {"type": "TextRun", "text": re.sub(r"\{(?=\{)", "{ ", text), **style}

@@ -92,9 +92,15 @@ class Message:
 
 
 def message_of(
-    tenant: str, as_of: str, exit_code: int, sentence: str, folder: Path | None, gaps: Sequence[str] = ()
+    tenant: str,
+    as_of: str,
+    exit_code: int,
+    sentence: str,
+    folder: Path | None,
+    gaps: Sequence[str] = (),
+    warnings: Sequence[str] = (),
 ) -> Message:
-    """The message about a run; `folder` is its report, None when there is none."""
+    """The message about a run; `folder` is its report, None when there is none. A new warning is a change."""
     if folder is None:
         digest = _digest([as_of, "failed", exit_code, sentence])
         return Message(tenant, as_of, exit_code, sentence, failed=True, digest=digest)
@@ -127,7 +133,7 @@ def message_of(
         gaps=tuple(gaps),
         actions=counts["actions"],
         folder=folder,
-        digest=_digest([*still, *gaps]),
+        digest=_digest([*still, *gaps, *warnings]),
     )
 
 

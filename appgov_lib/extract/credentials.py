@@ -6,6 +6,7 @@ Values of the variables go to azure-identity and nowhere else: no message, log l
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -67,9 +68,12 @@ class ReadyToken:
 class SignIn:
     """An azure-identity credential whose failures are sentences of ours; `way` is one of `settings.SIGN_INS`."""
 
-    def __init__(self, way: str, inner: Any) -> None:
-        """`inner` has azure-core's asynchronous `get_token` and `close`."""
-        self.way, self._inner = way, inner
+    def __init__(self, way: str, inner: Any, names: Mapping[str, str] | None = None) -> None:
+        """`inner` has azure-core's asynchronous `get_token` and `close`.
+
+        `names` says where the values come from that azure-identity reads from its own variables, for messages.
+        """
+        self.way, self._inner, self._names = way, inner, names or {}
 
     def __repr__(self) -> str:
         """Say which way without anything it was made from."""
@@ -88,7 +92,7 @@ class SignIn:
                 # A developer's sign-in (az, azd) takes no claims and caches nothing here: that is all there is.
                 return await self._inner.get_token(*scopes, **{**options, "claims": None})
         except ClientAuthenticationError as error:
-            raise explain_sign_in(error, self.way) from None
+            raise explain_sign_in(error, self.way, self._names) from None
         except AzureError as error:
             raise unreachable(type(error).__name__) from None
         except (OSError, ValueError, KeyError) as error:  # a token file that went away, an answer without a token
@@ -135,7 +139,10 @@ def credential_for(settings: Settings, env: Mapping[str, str] | None = None) -> 
     if NEEDS[way] and not re.fullmatch(r"[A-Za-z0-9.-]+", tenant):
         raise ConfigError("AZURE_TENANT_ID is neither a tenant id nor a domain name.")
     authority = authority_for(settings.endpoint, env.get("AZURE_AUTHORITY_HOST", ""))
-    return SignIn(way, _MAKERS[way](env, authority))
+    for name in ("azure", "msal"):  # else a refusal is also logged to standard error, with the service's whole answer
+        if not logging.getLogger(name).handlers:
+            logging.getLogger(name).addHandler(logging.NullHandler())
+    return SignIn(way, _MAKERS[way](env, authority), settings.profile.credential.names)
 
 
 def _default(env: Mapping[str, str], authority: str) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from appgov_lib.extract.graph import GraphClient, GraphError, Page
-from appgov_lib.extract.snapshot import RawFile, Snapshot, SnapshotWriter, read_lines
+from appgov_lib.extract.snapshot import RawFile, Snapshot, SnapshotWriter, is_whole, read_lines
 from appgov_lib.extract.sources import Source
 
 LINK_LIFE = timedelta(days=6)
@@ -53,7 +53,10 @@ def find_base(snapshots: Iterable[Snapshot], source: Source, now: datetime) -> B
             continue
         started = datetime.fromisoformat(snapshot.started_at).replace(tzinfo=None)
         if state.delta_link and timedelta(0) <= now - started <= LINK_LIFE:
-            return Base(state.delta_link, snapshot.buckets.get(source.bucket, ()), snapshot)
+            files = snapshot.buckets.get(source.bucket, ())
+            if not all(is_whole(snapshot.folder / file.path, file) for file in files):
+                return None  # changes laid over what is left of a list would pass for the whole list
+            return Base(state.delta_link, files, snapshot)
         return None  # an older list with a younger link cannot be
     return None
 

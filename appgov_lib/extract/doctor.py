@@ -124,11 +124,14 @@ async def _diagnose(
     settings: Settings, sources: list[Source], credential: Any, now: datetime, limits: Mapping[str, Budget] | None
 ) -> Diagnosis:
     """The token first, then all sources at once, within the throttling budgets."""
-    async with GraphClient(settings.endpoint, credential, limits=limits) as client:
+    async with GraphClient(settings.endpoint, credential, limits=limits, now=now) as client:
         # enable_cae as the requests ask for it, so that this is the token they use and not a second sign-in.
         token = await credential.get_token(f"{settings.endpoint}/.default", enable_cae=True)
         claims = read_claims(token.token)
-        probes = await asyncio.gather(*(_probe_one(client, source, now, claims) for source in sources))
+        tasks = [asyncio.create_task(_probe_one(client, source, now, claims)) for source in sources]
+        # what stops one (no sign-in, a wrong clock) stops all: wait for their ends, so that nothing is left open
+        await asyncio.gather(*tasks, return_exceptions=True)
+        probes = [task.result() for task in tasks]
     cloud = cloud_of(settings.endpoint)
     identity = Identity(getattr(credential, "way", "given"), cloud.name if cloud else "none", settings.endpoint)
     if claims is None:

@@ -14,6 +14,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, TypeVar
@@ -21,7 +22,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from appgov_lib.errors import SignInError
+from appgov_lib.errors import ConfigError, SignInError
 from appgov_lib.extract.credentials import explain_sign_in
 from appgov_lib.extract.limits import LIMITS, LOOPBACK_LIMITS, Budget, Limiter
 from appgov_lib.extract.renewal import Renewing
@@ -40,6 +41,8 @@ READING_POSTS = (
     "/security/auditLog/queries",
 )
 """What a POST may ask for without changing the tenant; a `$batch` may hold GETs alone."""
+SKEW = timedelta(hours=1)
+"""How far this machine's clock may be from the service's."""
 LONGEST_WAIT = 600.0
 """Seconds; a Retry-After beyond this is taken as a failure of the source, not waited out."""
 
@@ -115,9 +118,13 @@ class GraphClient:
         sleep: Callable[[float], Any] = asyncio.sleep,
         seed: int = 0,
         may_change: bool = False,
+        now: datetime | None = None,
     ) -> None:
-        """`endpoint` without version or trailing slash; `limits` as `LIMITS`; `sleep` and `seed` serve tests."""
-        self.may_change = may_change
+        """`endpoint` without version or trailing slash; `limits` as `LIMITS`; `sleep` and `seed` serve tests.
+
+        `now` (naive UTC) is what this machine's clock says; the first answer that tells the time has to agree with it.
+        """
+        self.may_change, self._now, self._began = may_change, now, 0.0
         self.endpoint = endpoint
         self.host = urlsplit(endpoint).netloc
         self.requests: Counter[str] = Counter()
@@ -158,8 +165,9 @@ class GraphClient:
         )
         self._adapter = GraphRequestAdapter(auth, self._http)
         self._adapter.base_url = f"{self.endpoint}/v1.0"
-        loop = asyncio.get_running_loop()
-        self._limiters = {name: Limiter(budget, loop.time) for name, budget in self._limits.items()}
+        clock = asyncio.get_running_loop().time
+        self._began = clock()
+        self._limiters = {name: Limiter(budget, clock) for name, budget in self._limits.items()}
         return self
 
     async def __aexit__(
@@ -300,11 +308,27 @@ class GraphClient:
             raise _Broken(f"{type(error).__name__} while reading") from None
         finally:
             span.end()
+        if self._now is not None:
+            self._compare_clocks(response.headers.get("Date", ""), self._now)
         if response.is_success:
             return bytes(response.content)
         if response.status_code == 401:
             self.credential.refused(response.request.headers.get("Authorization", ""))
         raise _Refused(error_of(response.status_code, response.content), retry_after(dict(response.headers)))
+
+    def _compare_clocks(self, told: str, now: datetime) -> None:
+        """Raise `ConfigError` when the service's clock is far from this machine's: the wrong weeks would be read."""
+        try:
+            theirs = parsedate_to_datetime(told).astimezone(UTC).replace(tzinfo=None)
+        except ValueError:  # none, or one of another form
+            return
+        ours = now + timedelta(seconds=round(asyncio.get_running_loop().time() - self._began))
+        if abs(theirs - ours) > SKEW:
+            raise ConfigError(
+                f"This machine's clock says {ours.isoformat()}Z and Microsoft Graph's {theirs.isoformat()}Z: set this "
+                "one right and run again. Nothing was read."
+            )
+        self._now = None
 
 
 def only_reads(method: str, url: str, body: bytes | None = None) -> bool:

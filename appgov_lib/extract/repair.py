@@ -6,23 +6,29 @@ lost is written anew from the journal, which stays beside it for as long as the 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-import zstandard
-
 from appgov_lib.errors import ConfigError
-from appgov_lib.extract.snapshot import RawFile, Snapshot, SnapshotWriter, SourceState, read_journal, read_snapshot
+from appgov_lib.extract.snapshot import (
+    RawFile,
+    Snapshot,
+    SnapshotWriter,
+    SourceState,
+    is_whole,
+    read_journal,
+    read_snapshot,
+)
 from appgov_lib.extract.sources import load_sources
 from appgov_lib.settings import private_dir, private_write
 
 DAMAGED = ".damaged"
-CHUNK = 1 << 20
+SET_ASIDE = "set_aside"
+"""In a manifest's details: the files it no longer names."""
 
 
 @dataclass(frozen=True)
@@ -38,56 +44,71 @@ class Repaired:
     """Start of the time span asked for of those that have one: where reading again begins."""
     whole: bool = False
     """The snapshot as a whole was set aside."""
+    first: str = ""
+    """One of the files set aside."""
+    imported: str = ""
+    """For an import: the file it was made from, as far as that is known. It cannot be read again by itself."""
 
     @property
     def sentence(self) -> str:
         """What happened, in words."""
+        again = f"; import {self.imported} again" if self.imported else ""
         if self.whole:
-            return f"the snapshot {self.snapshot_id} was damaged and set aside as a whole"
+            return f"the snapshot {self.snapshot_id} was damaged and set aside as a whole{again}"
         if not self.files:
             return f"the manifest of the snapshot {self.snapshot_id} was damaged and written anew from its journal"
-        return f"{self.files} damaged raw files of the snapshot {self.snapshot_id} were set aside"
+        if self.files == 1:
+            return f"the damaged raw file {self.snapshot_id}/{self.first} was set aside{again}"
+        return f"{self.files} damaged raw files, {self.snapshot_id}/{self.first} among them, were set aside{again}"
 
 
 def repair(raw_dir: Path, now: datetime, gone: Mapping[str, Collection[str]] | None = None) -> list[Repaired]:
     """Read every raw file against its hash and set aside what is damaged; returns what was done, oldest first.
 
-    `gone` names, by snapshot, the files that were pruned on purpose.
+    `gone` names, by snapshot, the files that were pruned on purpose. Manifests are written when every damaged file is
+    out of the way: cut short before that, the next repair finds the same damage and tells of it.
     """
-    found = []
+    found: list[Repaired] = []
+    writes: list[Callable[[], None]] = []
     if raw_dir.is_dir():
         for folder in sorted(p for p in raw_dir.iterdir() if p.is_dir() and not p.name.startswith(".")):
             if (folder / "manifest.json").exists():
-                done = _one(folder, now, (gone or {}).get(folder.name, ()))
+                done = _one(folder, now, (gone or {}).get(folder.name, ()), writes)
                 if done is not None:
                     found.append(done)
+    for write in writes:
+        write()
     return found
 
 
-def _one(folder: Path, now: datetime, gone: Collection[str]) -> Repaired | None:
-    """Repair one snapshot; None when it is whole."""
+def _one(folder: Path, now: datetime, gone: Collection[str], writes: list[Callable[[], None]]) -> Repaired | None:
+    """Repair one snapshot but for its manifest, whose writing goes to `writes`; None when it is whole."""
     try:
         snapshot = read_snapshot(folder)
         lost_manifest = False
     except ConfigError:
         rebuilt = _from_journal(folder, now)
         if rebuilt is None:
-            return Repaired(folder.name, 0, (), None, whole=True)
+            imported = "its file" if folder.name.startswith("import-") else ""
+            return Repaired(folder.name, 0, (), None, whole=True, imported=imported)
         snapshot, lost_manifest = rebuilt, True
     listed = [file for files in snapshot.buckets.values() for file in files if file.path not in gone]
-    bad = [file for file in listed if not _whole(folder / file.path, file)]
+    bad = [file for file in listed if not is_whole(folder / file.path, file)]
     if not bad:
         return Repaired(folder.name, 0, (), None) if lost_manifest else None
     sources = tuple(sorted({name for file in bad for name in _sources_of(snapshot, file)}))
     starts = [state.from_at for name in sources if (state := snapshot.sources[name]).from_at]
     aside = private_dir(folder.parent / DAMAGED / folder.name)
     shutil.copy2(folder / "manifest.json", aside / "manifest.json")
-    _write_without(snapshot, bad, sources)
+    writes.append(lambda: _write_without(snapshot, bad, sources))
     for file in bad:
         if (folder / file.path).exists():
             private_dir((aside / file.path).parent)
             (folder / file.path).replace(aside / file.path)
-    return Repaired(folder.name, len(bad), sources, min(starts, default=None))
+    imported = str(snapshot.details.get("input") or "its file") if snapshot.kind == "import" else ""
+    return Repaired(
+        folder.name, len(bad), sources, min(starts, default=None), first=min(f.path for f in bad), imported=imported
+    )
 
 
 def _from_journal(folder: Path, now: datetime) -> Snapshot | None:
@@ -95,11 +116,7 @@ def _from_journal(folder: Path, now: datetime) -> Snapshot | None:
     journal = read_journal(folder)
     aside = private_dir(folder.parent / DAMAGED)
     if not journal or journal[0].get("event") != "start":
-        target, number = aside / folder.name, 1
-        while target.exists():
-            number += 1
-            target = aside / f"{folder.name}-{number}"
-        folder.rename(target)
+        _set_aside(folder)
         return None
     began = datetime.fromisoformat(str(journal[0]["started_at"])).replace(tzinfo=None)
     private_dir(aside / folder.name)
@@ -108,18 +125,27 @@ def _from_journal(folder: Path, now: datetime) -> Snapshot | None:
         return writer.finish(min(began, now), details={"manifest": "written anew from the journal"})
 
 
-def _whole(path: Path, file: RawFile) -> bool:
-    """Whether a data file is there and holds the very lines it was written with."""
-    digest, rows = hashlib.sha256(), 0
-    try:
-        with path.open("rb") as handle:
-            reader = zstandard.ZstdDecompressor().stream_reader(handle, read_across_frames=True)
-            while block := reader.read(CHUNK):
-                digest.update(block)
-                rows += block.count(b"\n")
-    except (OSError, zstandard.ZstdError):
-        return False
-    return digest.hexdigest() == file.sha256 and rows == file.rows
+def sound(raw_dir: Path, snapshot_id: str | None, now: datetime) -> str | None:
+    """The unfinished extraction if it can be continued; one with a damaged file is set aside, to be read anew."""
+    if snapshot_id is None:
+        return None
+    folder = raw_dir / snapshot_id
+    with SnapshotWriter(raw_dir, snapshot_id, "extract", now) as writer:
+        whole = all(is_whole(folder / file.path, file) for file in writer.all_files())
+    if whole:
+        return snapshot_id
+    _set_aside(folder)
+    return None
+
+
+def _set_aside(folder: Path) -> None:
+    """Move a snapshot to the damaged ones, under a name that is free."""
+    aside = private_dir(folder.parent / DAMAGED)
+    target, number = aside / folder.name, 1
+    while target.exists():
+        number += 1
+        target = aside / f"{folder.name}-{number}"
+    folder.rename(target)
 
 
 def _sources_of(snapshot: Snapshot, file: RawFile) -> list[str]:
@@ -147,5 +173,6 @@ def _write_without(snapshot: Snapshot, bad: list[RawFile], sources: tuple[str, .
         reason = f"{len(lost)} raw files were damaged and set aside"
         status = "partial" if rows else "failed"
         raw["sources"][name] = asdict(replace(state, status=status, reason=reason, rows=rows, delta_link=None))
-    raw.setdefault("details", {})["set_aside"] = sorted(paths)
+    details = raw.setdefault("details", {})
+    details[SET_ASIDE] = sorted({*details.get(SET_ASIDE, ()), *paths})
     private_write(snapshot.folder / "manifest.json", json.dumps(raw, indent=1, sort_keys=True).encode())

@@ -13,10 +13,12 @@ from typing import Any
 
 import msgspec
 
+from appgov_lib.errors import ConfigError
 from appgov_lib.extract import delta
 from appgov_lib.extract.credentials import credential_for
 from appgov_lib.extract.graph import GraphClient, GraphError
 from appgov_lib.extract.limits import Budget
+from appgov_lib.extract.repair import sound
 from appgov_lib.extract.snapshot import (
     Snapshot,
     SnapshotWriter,
@@ -75,7 +77,7 @@ def extract(
     sources = choose_sources(names, also)
     credential = credential or credential_for(settings)
     earlier = [] if full else read_snapshots(settings.raw_dir)
-    resumed = unfinished(settings.raw_dir, "extract")
+    resumed = sound(settings.raw_dir, unfinished(settings.raw_dir, "extract"), now)
     with SnapshotWriter(settings.raw_dir, resumed or _free_id(settings, now), "extract", now) as writer:
         plan = next((entry for entry in writer.journal if entry["event"] == "plan"), None)
         if plan is None:
@@ -87,7 +89,12 @@ def extract(
             windows = {name: Window(*map(_moment, span)) for name, span in plan["windows"].items()}
         bases = {source.name: delta.find_base(earlier, source, now) for source in sources if source.delta}
         run = _Run(writer, sources, windows, bases, progress)
-        asyncio.run(run.go(GraphClient(settings.endpoint, credential, limits=limits), seconds))
+        try:
+            asyncio.run(run.go(GraphClient(settings.endpoint, credential, limits=limits, now=now), seconds))
+        except ConfigError:  # the clock, at the first answer: a name with a wrong time would be taken for the newest
+            if resumed is None and not writer.all_files():
+                writer.discard()
+            raise
         run.close_late(seconds)
         return writer.finish(now)
 

@@ -12,6 +12,9 @@ _FEDERATED = (
     "no federated credential of the app fits the token in AZURE_FEDERATED_TOKEN_FILE; compare its issuer, subject and "
     "audience with the app's *Certificates & secrets*"
 )
+_CERTIFICATE_ENDED = (
+    "the certificate has expired; make a new one, upload it to the app and put it into AZURE_CLIENT_CERTIFICATE_PATH"
+)
 CODES: Mapping[str, str] = {
     "90002": _TENANT,
     "900023": _TENANT,
@@ -45,12 +48,17 @@ _NOTHING: Mapping[str, str] = {
 _LOGIN_HOST = re.compile(r"(?:connect to host |host=')(login\.[a-z.]+)")
 
 
-def explain_sign_in(error: Exception, way: str = "default") -> SignInError:
-    """The sentence for a refusal; `way` is the sign-in that was tried."""
+def explain_sign_in(error: Exception, way: str = "default", names: Mapping[str, str] | None = None) -> SignInError:
+    """The sentence for a refusal; `way` is the sign-in that was tried.
+
+    `names` says what stands in the place of azure-identity's variables, where a profile names another.
+    """
     text = str(error)
     code = re.search(r"AADSTS(\d{2,9})", text)
     host = _LOGIN_HOST.search(text)
-    if code and code[1] in CODES:
+    if code and code[1] == "700027" and "key used is expired" in text:
+        what = _CERTIFICATE_ENDED
+    elif code and code[1] in CODES:
         what = CODES[code[1]]
     elif code:
         what = f"Entra ID refused with {code[0]}; look the code up at https://login.microsoftonline.com/error"
@@ -58,6 +66,8 @@ def explain_sign_in(error: Exception, way: str = "default") -> SignInError:
         return unreachable(host[1])
     else:
         what = _NOTHING.get(way, _NOTHING["default"])
+    for variable, place in (names or {}).items():
+        what = what.replace(variable, place)
     return SignInError(f"Sign-in failed: {what}.")
 
 

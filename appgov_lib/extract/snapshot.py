@@ -12,6 +12,7 @@ import io
 import json
 import os
 import re
+import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -35,6 +36,8 @@ MAX_REJECTED_LISTED = 10_000
 
 BATCH_LINES = 1_000
 """Lines hashed and compressed at once."""
+CHUNK = 1 << 20
+"""Bytes read at once to check a hash."""
 
 _SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,120}", re.IGNORECASE)
 
@@ -225,6 +228,15 @@ class SnapshotWriter:
         """The data files of `bucket` kept so far whose name starts with `prefix`."""
         return [file for file in self._buckets.get(bucket, []) if file.path.startswith(f"{bucket}/{prefix}")]
 
+    def all_files(self) -> list[RawFile]:
+        """The data files of every bucket kept so far."""
+        return [file for files in self._buckets.values() for file in files]
+
+    def discard(self) -> None:
+        """Remove the snapshot, in which nothing was kept."""
+        self._log.close()
+        shutil.rmtree(self.folder)
+
     def close_source(self, source: str, state: SourceState) -> None:
         """Record how `source` ended; the last word counts."""
         if state.status not in STATUSES:
@@ -309,6 +321,20 @@ def read_lines(path: Path) -> Iterator[bytes]:
         zstandard.ZstdDecompressor().stream_reader(handle, read_across_frames=True) as stream,
     ):
         yield from (line.rstrip(b"\n") for line in io.BufferedReader(stream))
+
+
+def is_whole(path: Path, file: RawFile) -> bool:
+    """Whether a data file is there and holds the very lines it was written with."""
+    digest, rows = hashlib.sha256(), 0
+    try:
+        with path.open("rb") as handle:
+            reader = zstandard.ZstdDecompressor().stream_reader(handle, read_across_frames=True)
+            while block := reader.read(CHUNK):
+                digest.update(block)
+                rows += block.count(b"\n")
+    except (OSError, zstandard.ZstdError):
+        return False
+    return digest.hexdigest() == file.sha256 and rows == file.rows
 
 
 def read_snapshot(folder: Path) -> Snapshot:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from appgov_lib.extract.repair import SET_ASIDE
 from appgov_lib.extract.snapshot import Rejected, Snapshot, SnapshotWriter, read_snapshot
 from appgov_lib.imports.content import measure
 from appgov_lib.imports.forms import read
@@ -47,9 +48,11 @@ def import_file(item: InputFile, raw_dir: Path, now: datetime) -> ImportedFile:
     snapshot_id = f"import-{known.sha256[:16]}"
     folder = raw_dir / snapshot_id
     if (folder / "manifest.json").exists():
-        return _outcome(item.name, read_snapshot(folder), already=True)
+        there = read_snapshot(folder)
+        if not there.details.get(SET_ASIDE):
+            return _outcome(item.name, there, already=True)
     if folder.exists():
-        shutil.rmtree(folder)  # an import that was killed; its file is read again from the start
+        shutil.rmtree(folder)  # an import that was killed, or lost a file to damage: read again from the start
     with SnapshotWriter(raw_dir, snapshot_id, "import", now) as writer:
         intake = Intake(writer, item.name)
         if known.refusal is not None:

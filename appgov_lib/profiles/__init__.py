@@ -63,6 +63,18 @@ class Credential:
             return "certificate"
         return "federation" if self.federated_token_file else ""
 
+    @property
+    def names(self) -> dict[str, str]:
+        """By azure-identity's variables: what the profile names in their place, for messages."""
+        own = {
+            "AZURE_TENANT_ID": f"tenant_id of {FILE}" if self.tenant_id else "",
+            "AZURE_CLIENT_ID": f"client_id of {FILE}" if self.client_id else "",
+            "AZURE_CLIENT_SECRET": self.client_secret_env,
+            "AZURE_CLIENT_CERTIFICATE_PATH": self.certificate_path,
+            "AZURE_FEDERATED_TOKEN_FILE": self.federated_token_file,
+        }
+        return {name: value for name, value in own.items() if value}
+
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment with this credential in azure-identity's own variables.
 

@@ -47,6 +47,8 @@ class Faults:
     """A change is answered as done and is not."""
     lost_answer: float = 0.0
     """A change is done, and the connection closed without an answer."""
+    date: str = ""
+    """What the Date header of every answer says; there is none without, as the tenant lives in a week of its own."""
     delay: float = 0.0
     """Seconds to wait before every answer."""
 

@@ -73,12 +73,19 @@ class SampleServer:
         """Listen on 127.0.0.1; port 0 takes a free one. The caller cleans the runner up."""
         application = web.Application(client_max_size=4 * 1024 * 1024)
         application.router.add_route("*", "/{tail:.*}", self._handle)
+        application.on_response_prepare.append(self._date)
         runner = web.AppRunner(application, access_log=None, handle_signals=False)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()
         self._base = f"http://127.0.0.1:{runner.addresses[0][1]}"
         return runner
+
+    async def _date(self, http: web.Request, response: web.StreamResponse) -> None:
+        """Say the time that the faults ask for, and not that of this machine."""
+        response.headers.popall("Date", None)
+        if self.faults.date:
+            response.headers["Date"] = self.faults.date
 
     @property
     def url(self) -> str:

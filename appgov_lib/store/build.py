@@ -19,10 +19,19 @@ import pyarrow as pa
 
 from appgov_lib import __version__
 from appgov_lib.errors import ConfigError, DiskFull, is_disk_full
-from appgov_lib.extract.snapshot import RawFile, Snapshot, read_snapshots
+from appgov_lib.extract.snapshot import Snapshot, read_snapshots
 from appgov_lib.extract.sources import load_sources
 from appgov_lib.settings import Settings
-from appgov_lib.store.checks import CheckResult, check_table, failures, missing_files, reconcile, write_results
+from appgov_lib.store.checks import (
+    CheckResult,
+    check_table,
+    damaged_files,
+    failures,
+    files_of,
+    missing_files,
+    reconcile,
+    write_results,
+)
 from appgov_lib.store.inputs import (
     ImportSpan,
     choose_files,
@@ -92,6 +101,12 @@ def _build(settings: Settings, as_of: date, days: int, tell: Progress, memory: s
     if gone:
         raise ConfigError(
             f"The raw file {gone[0]} is missing; move its snapshot folder away and extract or import again."
+        )
+    bad = damaged_files(files, snapshots)
+    if bad:
+        raise ConfigError(
+            f"The raw file {bad[0]} is damaged{f' and {len(bad) - 1} more are' if bad[1:] else ''}: its content is not "
+            "what its manifest has the hash of; move its snapshot folder away and extract or import again."
         )
     own = own_tables(settings)
     build_id = make_build_id(as_of, days, snapshots, ledger, own)
@@ -264,7 +279,7 @@ def _check(
     files: Mapping[str, list[Path]],
 ) -> list[CheckResult]:
     """Write check_results, those of the tables first; stop the build at the first breach that must not be published."""
-    counts = {(snapshot.folder / file.path): file.rows for snapshot in snapshots for file in _all_files(snapshot)}
+    counts = {(snapshot.folder / file.path): file.rows for snapshot in snapshots for file in files_of(snapshot)}
     current = {bucket: paths for bucket, paths in files.items() if not bucket.endswith("_history")}
     rows = {bucket: sum(counts[path] for path in paths) for bucket, paths in current.items()}
     results = tables + reconcile(con, rows)
@@ -276,11 +291,6 @@ def _check(
             f"{len(broken)} checks failed. This is a defect or data of a shape not seen before; please report it."
         )
     return results
-
-
-def _all_files(snapshot: Snapshot) -> list[RawFile]:
-    """Every raw file of a snapshot."""
-    return [file for files in snapshot.buckets.values() for file in files]
 
 
 def _sentence(result: CheckResult) -> str:

@@ -7,12 +7,17 @@ goes on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
+from appgov_lib.extract.snapshot import RawFile, Snapshot, is_whole
 from appgov_lib.store.models import Checks, Model, insert_rows
+
+READERS = 4
+"""Raw files hashed at once; unpacking and hashing let go of Python's lock."""
 
 
 @dataclass(frozen=True)
@@ -128,3 +133,20 @@ def write_results(con: duckdb.DuckDBPyConnection, results: Iterable[CheckResult]
 def missing_files(files: Mapping[str, list[Path]]) -> list[Path]:
     """Raw files a manifest names and the disk does not hold."""
     return [path for paths in files.values() for path in paths if not path.is_file()]
+
+
+def damaged_files(files: Mapping[str, list[Path]], snapshots: Iterable[Snapshot]) -> list[Path]:
+    """Raw files that do not hold the lines their manifest has the hash of.
+
+    DuckDB notices some damage and takes a file that was cut short for one with fewer records.
+    """
+    told = {snapshot.folder / file.path: file for snapshot in snapshots for file in files_of(snapshot)}
+    paths = sorted({path for listed in files.values() for path in listed})
+    with ThreadPoolExecutor(READERS) as pool:
+        whole = list(pool.map(lambda path: is_whole(path, told[path]), paths))
+    return [path for path, good in zip(paths, whole, strict=True) if not good]
+
+
+def files_of(snapshot: Snapshot) -> list[RawFile]:
+    """Every raw file of a snapshot."""
+    return [file for files in snapshot.buckets.values() for file in files]

@@ -26,7 +26,7 @@ def deliver(settings: Settings, out: Outcome, record: Record, log: RunLog) -> No
     gaps = [f"{name}: {status.replace('_', ' ')}" for name, status in out.unread.items()]
     folder = None if out.error else out.report
     try:
-        message = message_of(settings.tenant, out.as_of, out.exit_code, out.sentence, folder, gaps)
+        message = message_of(settings.tenant, out.as_of, out.exit_code, out.sentence, folder, gaps, out.warnings)
     except (OSError, ValueError, KeyError, TypeError) as error:
         out.delivered = {channel.name: f"failed: {type(error).__name__} in the report's files" for channel in channels}
         log("delivery failed", why=type(error).__name__)

@@ -74,3 +74,11 @@ def hide(text: str, secrets: set[str]) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(json.dumps(secret)[1:-1], "***")
     return text
+
+
+def where(error: Exception) -> str:
+    """The file and line a defect comes from."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""

@@ -41,6 +41,8 @@ class Outcome:
     not_caught_up: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What was repaired or went wrong beside the report, a sentence each."""
+    warnings: list[str] = field(default_factory=list)
+    """What will keep a later run from its work, a sentence each."""
     counts: dict[str, Any] = field(default_factory=dict)
     """Of the report's run.json."""
     delivered: dict[str, str] = field(default_factory=dict)
@@ -84,6 +86,7 @@ class Outcome:
             self.sentence = f"Done: {week} is written."
         if self.caught_up:
             self.sentence += f" Missed weeks made up for: {', '.join(self.caught_up)}."
+        self.sentence = " ".join([self.sentence, *self.warnings])
 
     def stop(self, code: int, sentence: str) -> None:
         """Set code and sentence of a run that ended before its report."""
@@ -104,6 +107,7 @@ class Outcome:
             "caught_up": self.caught_up,
             "not_caught_up": self.not_caught_up,
             "notes": self.notes,
+            "warnings": self.warnings,
             "counts": self.counts,
             "delivered": self.delivered,
             "seconds": self.seconds,

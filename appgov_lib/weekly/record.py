@@ -13,6 +13,7 @@ from typing import Any
 
 from appgov_lib.as_of import last_week
 from appgov_lib.settings import Settings, private_write
+from appgov_lib.weekly.endings import endings
 
 WEEK = timedelta(days=7)
 WEEKS_KEPT = 60
@@ -50,6 +51,15 @@ class Record:
             day += WEEK
         oldest = as_of - CATCH_UP * WEEK
         return [day for day in found if day >= oldest], [day for day in found if day < oldest]
+
+    def forget_after(self, now: datetime) -> None:
+        """Forget runs that ended after `now`, and the weeks they made: this machine's clock was wrong then."""
+        if str(self.last_good.get("finished_at", "")) > now.isoformat():
+            today = now.date().isoformat()
+            self.weeks = {day: week for day, week in self.weeks.items() if day < today}
+            done = sorted(day for day, week in self.weeks.items() if "report" in week)
+            # when the one before ended is not known; after its week at any rate
+            self.last_good = {"as_of": done[-1], "finished_at": f"{done[-1]}T23:59:59", "run_id": ""} if done else {}
 
     def save(self) -> None:
         """Write the file in one step."""
@@ -107,6 +117,7 @@ def health(settings: Settings, now: datetime) -> Health:
         )
     if good and datetime.fromisoformat(good["finished_at"]) > now + timedelta(hours=1):
         warnings.append(f"The last good run ended at {good['finished_at']}, after now; is this machine's clock right?")
+    warnings += endings(settings, now)
     return Health(
         good.get("as_of", ""),
         good.get("finished_at", ""),

@@ -15,7 +15,8 @@ from appgov_lib.errors import ConfigError, DiskFull, ExitCode, UserError, is_dis
 from appgov_lib.lock import hold
 from appgov_lib.settings import Settings
 from appgov_lib.weekly import inputs
-from appgov_lib.weekly.log import RunLog
+from appgov_lib.weekly.endings import endings
+from appgov_lib.weekly.log import RunLog, where
 from appgov_lib.weekly.outcome import STOPPED, Outcome
 from appgov_lib.weekly.record import Record, read_record
 from appgov_lib.weekly.space import check_space, remove_old_reports
@@ -95,25 +96,35 @@ class _Run:
         try:
             self._work()
         except KeyboardInterrupt:
-            stage = self.record.last_run.get("stage") or "the beginning"
-            self.out.stop(STOPPED, f"The run was stopped in the stage {stage}; the next run goes on there.")
+            self._stopped()
         except UserError as error:
             self.out.stop(error.exit_code, str(error))
         except Exception as error:  # noqa: BLE001 - a run nobody watches ends with a sentence, whatever happens
             full = is_disk_full(error)
             said = str(DiskFull()) if full else f"Internal error ({type(error).__name__}); please report it."
             self.out.stop(DiskFull.exit_code if full else ExitCode.INTERNAL, said)
-            self.log("defect", kind=type(error).__name__, line=_where(error))
+            self.log("defect", kind=type(error).__name__, line=where(error))
         if not self.out.error:
+            self.out.warnings += endings(self.settings, self.now)
             self.out.conclude(self._findings())
         if self.out.exit_code != STOPPED:
-            deliver(self.settings, self.out, self.record, self.log)
+            self.record.last_run["stage"] = "deliver"
+            self._save()
+            try:
+                deliver(self.settings, self.out, self.record, self.log)
+            except KeyboardInterrupt:
+                self._stopped()
             if self.out.undelivered and not self.out.error:
                 self.out.conclude(self._findings())
         last = self.record.last_run
         last |= {"exit_code": self.out.exit_code, "sentence": self.out.sentence, "as_of": self.out.as_of}
         last["finished_at"] = self.clock().isoformat()
         self._save()
+
+    def _stopped(self) -> None:
+        """Note that somebody asked the run to end."""
+        stage = self.record.last_run.get("stage") or "the beginning"
+        self.out.stop(STOPPED, f"The run was stopped in the stage {stage}; the next run goes on there.")
 
     def _work(self) -> None:
         """All stages; raises `UserError` for what keeps the week's report from being made."""
@@ -154,6 +165,11 @@ class _Run:
 
     def _clock_is_right(self) -> None:
         """A clock that was set back would read the wrong weeks and call them read."""
+        last = self.record.last_good
+        snapshot = self.record.weeks.get(str(last.get("as_of")), {}).get("snapshot", "?")
+        if last and not (self.settings.raw_dir / str(snapshot)).is_dir():
+            # moved away, as the sentence below asks: what was made of it is not the last good run any more
+            self.record.forget_after(self.now)
         good = str(self.record.last_good.get("finished_at", ""))
         folders = self.settings.raw_dir.glob("extract-*") if self.settings.raw_dir.is_dir() else ()
         starts = [found for p in folders if (found := _SNAPSHOT.match(p.name))]
@@ -213,13 +229,14 @@ class _Run:
         for item in found:
             self.out.notes.append(item["sentence"])
             self.log("repaired", snapshot=item["snapshot_id"], files=item["files"], sources=item["sources"])
-        names = sorted({name for item in found for name in item["sources"]})
-        whole = any(item["whole"] for item in found)
-        since = min((item["since"] for item in found if item["since"]), default=None)
-        if names and "snapshot" in self.record.week(self.as_of):
+        read = [item for item in found if not item["imported"]]  # an export is not ours to read again
+        names = sorted({name for item in read for name in item["sources"]})
+        whole = any(item["whole"] for item in read)
+        since = min((item["since"] for item in read if item["since"]), default=None)
+        if (names or whole) and "snapshot" in self.record.week(self.as_of):
             oldest = self.now - timedelta(days=30)
             start = max(oldest, datetime.fromisoformat(since).replace(tzinfo=None)).isoformat() if since else None
-            self._extract(names=[] if whole else names, since=start)
+            self._extract(names=[] if whole else names, since=oldest.isoformat() if whole else start)
         return bool(found)
 
     # ---- making ----------------------------------------------------------------------------------------------------
@@ -228,8 +245,8 @@ class _Run:
         """Build and report one week, as far as that was not done from the same inputs."""
         week = self.record.week(as_of)
         built = self._build(as_of, week)
-        if built and as_of == self.as_of:
-            self._act()
+        if as_of == self.as_of and (built or week.get("act_again")):
+            week["act_again"] = self._act()
         report = self._report(as_of, week, fresh=built)
         if not built and report.error and report.kind not in ("TimedOut", "ConfigError", "DiskFull"):
             # DuckDB notices a damaged block only when it reads it; a warehouse made in this very run is not the reason
@@ -271,15 +288,21 @@ class _Run:
         self._save()
         return True
 
-    def _act(self) -> None:
-        """Carry out what the tenant lets a run do by itself; a failure is told and does not hide the report."""
+    def _act(self) -> bool:
+        """Carry out what the tenant lets a run do by itself; a failure is told and does not hide the report.
+
+        True when the stage did not come to its end, so that the next run goes on; what the tenant refused is not tried
+        again.
+        """
         from appgov_lib.actions.automatic import load_settings
 
         if load_settings(self.settings).mode == "off":
-            return
+            return False
         end = self._stage("act")
         if end.error or not end.value["whole"]:
-            self.out.notes.append(f"automatic actions were not all carried out: {end.error or 'see their journal'}")
+            why = end.error.rstrip(".") or "see their journal"
+            self.out.notes.append(f"automatic actions were not all carried out: {why}")
+        return bool(end.error)
 
     def _report(self, as_of: date, week: dict[str, Any], fresh: bool) -> StageEnd:
         """Run the notebooks, unless the report there is was made from this warehouse by these notebooks."""
@@ -369,11 +392,3 @@ class _Run:
 def _about_raw(sentence: str) -> bool:
     """Whether a failure is about raw data that cannot be read, so that looking at all of it is worth the time."""
     return "raw file" in sentence or "The manifest" in sentence
-
-
-def _where(error: Exception) -> str:
-    """The file and line a defect comes from."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""
