@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from changing import KINDS, change, clock, disable_sign_in, get, planned, rows, settings, state
+from changing_apps import APP_KINDS
 
 from appgov_lib.actions import apply as work
 from appgov_lib.actions.chosen import Part, from_file, from_record, plan_bytes
@@ -56,7 +57,7 @@ def asked(tenant: SampleTenant) -> list[dict[str, Any]]:
 
 
 def test_every_kind_with_a_request_is_tried():
-    assert {kind.split(",")[0] for kind in KINDS} | BY_HAND | SAME_REQUESTS == set(ACTION_TYPES)
+    assert {kind.split(",")[0] for kind in (*KINDS, *APP_KINDS)} | BY_HAND | SAME_REQUESTS == set(ACTION_TYPES)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "remove_credential, secret"])
@@ -329,7 +330,7 @@ def test_an_approved_file_is_taken_with_its_hash_alone(tenant: SampleTenant, tmp
             "path": "/v1.0/users/11111111-1111-1111-1111-111111111111",
             "body": {"accountEnabled": False},
         },
-        {"method": "DELETE", "path": "/v1.0/applications/11111111-1111-1111-1111-111111111111", "body": None},
+        {"method": "DELETE", "path": "/v1.0/users/11111111-1111-1111-1111-111111111111", "body": None},
         {"method": "PATCH", "path": "/v1.0/servicePrincipals/11111111-1111-1111-1111-111111111111/../x", "body": {}},
         {"method": "DELETE", "path": "/v1.0/oauth2PermissionGrants/..", "body": None},
         {"method": "DELETE", "path": "/v1.0/oauth2PermissionGrants/a?x=1", "body": None},
