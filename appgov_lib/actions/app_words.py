@@ -34,7 +34,7 @@ WORDS = {
             "When the cause is removed, send the undo request.",
         ),
         "GET /v1.0/applications/{id} shows isDisabled true; " + RESOLVED,
-        "medium",
+        "high",
     ),
     "block_app": Words(
         "Block {app} ({known}) before anybody consents to it",
