@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from appgov_lib.actions import app_requests, requests
@@ -81,12 +81,19 @@ def _delete(target: str, group: list[Ask], app: Row, facts: Facts) -> Built:
     values = {"users": 0, "id": plain(target), "count": len(grants) + len(roles)}
     if len(grants) + len(roles) > MOST:
         return [], values
+    return deletion(target, app_id, key, grants, roles), values
+
+
+def deletion(
+    service_principal_id: str, app_id: str, application_id: str | None, grants: Sequence[Row], roles: Sequence[Row]
+) -> list[Change]:
+    """What an app holds, then the app, then its registration: undone last first, so that all of it comes back."""
     changes = [requests.cut_scopes(grant, frozenset(grant["scopes"])) for grant in grants]
     changes += [requests.remove_app_role(role) for role in roles]
-    changes.append(app_requests.delete_object("servicePrincipals", target, app_id))
-    if key:
-        changes.append(app_requests.delete_object("applications", str(key), app_id))
-    return changes, values
+    changes.append(app_requests.delete_object("servicePrincipals", service_principal_id, app_id))
+    if application_id:
+        changes.append(app_requests.delete_object("applications", application_id, app_id))
+    return changes
 
 
 CHANGES: dict[str, Callable[[str, list[Ask], Row, Facts], Built]] = {
