@@ -271,7 +271,8 @@ async def _clients(settings: Settings, stack: AsyncExitStack) -> tuple[GraphClie
 
 async def guarded(settings: Settings, reader: GraphClient, writer_app: str = "") -> Protection:
     """What is protected: the list, and the apps by which we read and write."""
-    own = {os.environ.get("AZURE_CLIENT_ID", ""): "the app that reads", writer_app: "the app that changes"}
+    said = settings.profile.credential.client_id or os.environ.get("AZURE_CLIENT_ID", "")
+    own = {said: "the app that reads", writer_app: "the app that changes"}
     own[os.environ.get(f"{PREFIX}CLIENT_ID", "")] = "the app that changes"
     token = await reader.credential.get_token(f"{settings.endpoint}/.default")
     claims = read_claims(token.token)
