@@ -94,6 +94,7 @@ CONSENT = {"isEnabled": False, "notifyReviewers": False, "remindersEnabled": Fal
     ("method", "path", "body"),
     [
         ("PATCH", "/security/alerts_v2", ALERT),
+        ("PATCH", "/security/incidents", ALERT),
         ("PATCH", "/policies/defaultAppManagementPolicy", {"isEnabled": False}),
         ("PUT", "/policies/adminConsentRequestPolicy", {**CONSENT, "reviewers": []}),
     ],
@@ -102,7 +103,7 @@ def test_what_only_a_plan_file_asks_for(
     tenant: SampleTenant, tmp_path: Path, method: str, path: str, body: dict[str, Any]
 ):
     here = settings(tenant, tmp_path)
-    path = f"{path}/{rows(tenant, '/v1.0' + path)[0]['id']}" if path.endswith("alerts_v2") else path
+    path = f"{path}/{rows(tenant, '/v1.0' + path)[0]['id']}" if path.startswith("/security") else path
     request = {"method": method, "path": f"/v1.0{path}", "body": body}
     action = from_record({"action_id": "x", "title": "By hand", "requests": [request]})
     before = get(tenant, f"/v1.0{path}")

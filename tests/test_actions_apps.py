@@ -1,4 +1,4 @@
-"""Actions about an app as a whole: from a finding to requests, and there and back against the sample tenant."""
+"""Actions about an app as a whole, there and back against the writable sample tenant, and what is refused."""
 
 from __future__ import annotations
 
@@ -136,6 +136,18 @@ def test_a_deleted_app_that_went_for_good_does_not_come_back(tenant: SampleTenan
         change(own, "DELETE", f"/directory/deletedItems/{made[1]['id']}")
         assert work.undo(here, done.run, clock=clock).steps[0]["outcome"] == "changed by somebody else since"
         assert "changed by somebody else" in work.undo(here, done.run, clock=clock, confirm=True, tell=quiet).stopped
+
+
+def test_a_deleted_app_comes_back_and_goes_again(tenant: SampleTenant, tmp_path: Path):
+    here, sp = settings(tenant, tmp_path), APP_KINDS["delete_app"](tenant)[1]
+    change(tenant, "DELETE", f"/servicePrincipals/{sp['id']}")
+    gone = whole(tenant)
+    action = action_of("restore_app", (app_requests.restore_object(sp["id"], sp["appId"]), sp))
+    done = work.apply(here, [action], clock=clock, tell=quiet)
+    assert (done.whole, get(tenant, f"/v1.0/servicePrincipals/{sp['id']}")["appId"]) == (True, sp["appId"])
+    assert work.undo(here, done.run, clock=clock, confirm=True, tell=quiet).whole
+    assert whole(tenant) == gone
+    change(tenant, "POST", f"/directory/deletedItems/{sp['id']}/restore", {})
 
 
 # What is refused
