@@ -54,7 +54,7 @@ def rows(listed: Iterable[dict[str, str]], policies: Iterable[dict[str, Any]]) -
     asking: dict[str, list[str]] = {}
     for policy in policies:
         asking.setdefault(str(policy.get("action", "review")), []).append(policy["id"])
-    result = []
+    result: list[tuple[str, ...]] = []
     for line in listed:
         ids = sorted({each for name in line["asked_by"].split() for each in asking.get(name, ())})
         both = line["how"] == "planned" and set(line["kinds"].split()) & ON_REQUEST.keys()
