@@ -113,6 +113,13 @@ def test_a_risk_that_another_finding_bears_out_is_confirmed():
         assert sorted(kinds) == ["confirm_compromised", "review_app"]  # Conditional Access is for single-tenant apps
 
 
+@pytest.mark.parametrize("covered", [SP, "serviceprincipalsinmytenant"])
+def test_an_app_that_a_policy_limits_already_gets_no_second_one(covered: str):
+    risk = replace(finding("judge_risk", **AT_RISK), severity="high")
+    kinds = {action.action_type for action in made(replace(own(), limited=frozenset({covered})), risk, OTHER)}
+    assert kinds == {"confirm_compromised", "review_app"}
+
+
 def test_a_risk_alone_is_looked_at():
     assert one(replace(own(), live_keys={SP: frozenset({KEY})}), finding("judge_risk", **AT_RISK))[0].action_type == (
         "review_app"
@@ -189,7 +196,16 @@ def test_registrations_are_read_for_the_findings_that_ask():
     con.execute("CREATE TABLE findings (app_id VARCHAR, service_principal_id VARCHAR, status VARCHAR, action VARCHAR)")
     con.execute("INSERT INTO findings VALUES (?, ?, 'active', 'trim_manifest'), ('other', 'x', 'active', 'review')",
                 [APP, SP])  # fmt: skip
+    names = ["policy-of-one", "ServicePrincipalsInMyTenant"]
+    add(con, "stg_conditional_access_policies", state="enabled", included_service_principals=names,
+        service_principal_risk_levels=["high"])  # fmt: skip
+    for other in (
+        {"service_principal_risk_levels": []},
+        {"state": "disabled", "service_principal_risk_levels": ["low"]},
+    ):
+        add(con, "stg_conditional_access_policies", included_service_principals=["unlimited"], **other)
     facts = read_app_facts(con)
+    assert facts["limited"] == {name.lower() for name in names}
     assert facts["registrations"] == {
         "r0": {
             "sign_in_audience": "AzureADMyOrg",

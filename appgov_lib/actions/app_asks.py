@@ -75,7 +75,8 @@ def _risk(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
     if facts.severe.get(key, frozenset()) - {finding.policy_id}:
         yield Ask(finding, "review_app", key)  # telling Microsoft removes nothing by itself
         yield Ask(finding, "confirm_compromised", key)
-        if app is not None and app["application_id"] and app.get("sign_in_audience") == ONE_TENANT:
+        single = app is not None and app["application_id"] and app.get("sign_in_audience") == ONE_TENANT
+        if single and not facts.limited & {key, "serviceprincipalsinmytenant"}:
             yield Ask(finding, "limit_sign_in", key)
     elif named and not named & facts.live_keys.get(key, frozenset()):
         yield Ask(finding, "dismiss_risk", key)

@@ -26,7 +26,12 @@ def read_app_facts(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         "WHERE key_id IS NOT NULL AND service_principal_id IN (SELECT service_principal_id FROM findings "
         "WHERE status = 'active' AND action = 'judge_risk') GROUP BY 1 ORDER BY 1"
     ).fetchall()
+    limited = con.execute(
+        "SELECT DISTINCT lower(unnest(included_service_principals)) AS held FROM stg_conditional_access_policies "
+        "WHERE len(service_principal_risk_levels) > 0 AND state IS DISTINCT FROM 'disabled' ORDER BY held"
+    ).fetchall()
     return {
+        "limited": frozenset(row[0] for row in limited),
         "registrations": {row[0]: _registration(row) for row in registrations},
         "live_keys": {key: frozenset(held) for key, held in keys},
     }

@@ -68,6 +68,9 @@ class Facts:
     live_keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Ids of the credentials of apps whose risk is to be judged, lower case."""
 
+    limited: frozenset[str] = frozenset()
+    """Service principals that a Conditional Access policy looks at for their risk, lower case."""
+
     @cached_property
     def severe(self) -> dict[str, frozenset[str]]:
         """The policies with a critical or high finding about an app."""

@@ -89,6 +89,8 @@ TABLES = {
     "stg_users": """user_id VARCHAR, user_principal_name VARCHAR, display_name VARCHAR, account_enabled BOOLEAN,
         user_type VARCHAR""",
     "stg_organization": "tenant_id VARCHAR, display_name VARCHAR, default_domain VARCHAR",
+    "stg_conditional_access_policies": """state VARCHAR, included_service_principals VARCHAR[],
+        service_principal_risk_levels VARCHAR[]""",
     "stg_risky_service_principals": """service_principal_id VARCHAR, app_id VARCHAR, risk_level VARCHAR,
         risk_state VARCHAR, risk_detail VARCHAR, risk_updated_at TIMESTAMP""",
     "stg_service_principal_risk_detections": """detection_id VARCHAR, service_principal_id VARCHAR,
