@@ -30,6 +30,7 @@ POLICIES = {
     "dormant-app-new-credential", "dormant-app-new-api", "expiring-credential", "unused-credential", "ownerless-app",
     "grant-not-in-manifest", "unused-app", "unusual-data-transfer", "app-went-silent", "credential-then-new-place",
     "credential-then-new-data", "app-from-new-network", "alert-by-microsoft", "high-alert-by-microsoft",
+    "disabled-app-left",
 }  # fmt: skip
 
 

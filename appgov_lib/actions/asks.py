@@ -8,27 +8,14 @@ app role, the whole grant, a credential, the sign-in of the app; where nothing c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from appgov_lib.actions.app_asks import HANDLERS as _OF_APPS
+from appgov_lib.actions.app_asks import stop_elsewhere
+from appgov_lib.actions.ask import Ask
 from appgov_lib.actions.facts import Facts, OpenFinding, Row, listed_permissions
 
 URGENT = ("critical", "high")
 """Severities at which alerts about the same app are taken up together with what the finding asks for."""
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One thing a finding asks for."""
-
-    finding: OpenFinding
-    action_type: str
-    """One of `planner.ACTION_TYPES`."""
-    target: str
-    """Id of the grant, assignment, key or app to change."""
-    scope: str = ""
-    """The scope to cut, for a delegated grant."""
-    safe: bool = False
-    """No use of the target was seen although it would have been."""
 
 
 def asks(finding: OpenFinding, facts: Facts) -> list[Ask]:
@@ -109,6 +96,12 @@ def _disable(safe: bool) -> Callable[[OpenFinding, Facts], Iterator[Ask]]:
     return handler
 
 
+def _disable_or_block(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Disable sign-in, everywhere where the app is ours and open to other tenants; block an app that is not here."""
+    yield from _disable(safe=False)(finding, facts)
+    yield from stop_elsewhere(finding, facts)
+
+
 def _credential(action_type: str) -> Callable[[OpenFinding, Facts], Iterator[Ask]]:
     """A handler about the credential that the evidence names."""
 
@@ -182,7 +175,7 @@ _HANDLERS: dict[str, Callable[[OpenFinding, Facts], Iterator[Ask]]] = {
     "remove_extra_grants": _remove_listed,
     "remove_user_grants": _remove_user_grants,
     "reduce_privilege": _reduce_privilege,
-    "disable_sign_in": _disable(safe=False),
+    "disable_sign_in": _disable_or_block,
     "disable_unused_app": _disable(safe=True),
     "remove_credential": _credential("remove_credential"),
     "renew_credential": _credential("renew_credential"),
@@ -195,4 +188,5 @@ _HANDLERS: dict[str, Callable[[OpenFinding, Facts], Iterator[Ask]]] = {
     "lock_properties": _lock_properties,
     "change_setting": _change_settings,
     "review_settings": _review_settings,
+    **_OF_APPS,
 }

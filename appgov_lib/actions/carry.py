@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from appgov_lib.actions.chosen import Part
-from appgov_lib.actions.forms import Form, State, differs, form_of
+from appgov_lib.actions.form import Form, State
+from appgov_lib.actions.forms import differs, form_of
 from appgov_lib.actions.journal import Journal, Step, as_record
 from appgov_lib.actions.live import difference, look, settle
 from appgov_lib.actions.requests import Request
@@ -51,7 +52,7 @@ async def carry_out(hands: Hands, number: int, action_id: str, title: str, part:
     ):
         raise Surprise(f"before step {number} the live state was not the plan's")
     undo = form.undo(seen.raw)
-    if undo is None and not hands.irreversible:
+    if undo is None and form.made is None and not hands.irreversible:
         raise Surprise(f"step {number} cannot be undone, and that was not allowed")
     request = form.complete(seen.raw, hands.reader.endpoint) if form.complete else part.request
     lines = {"action_id": action_id, "title": title, "request": as_record(request), "undo": as_record(undo)}
@@ -61,20 +62,36 @@ async def carry_out(hands: Hands, number: int, action_id: str, title: str, part:
 
 async def take_back(hands: Hands, step: Step) -> str:
     """Undo one step that was done; `undone`, or `already undone`. Raises `Surprise`."""
-    if step.undo is None:
+    undo = await undo_of(hands.reader, step)
+    if undo is None:
         raise Surprise(f"step {step.number} cannot be undone: {step.title}")
-    form = form_of(step.undo)
-    seen = await look(hands.reader, form)
-    if seen.state == step.before:
+    form = form_of(undo)
+    seen, wanted = await look(hands.reader, form), undone_state(step, form)
+    if seen.state in (step.before, wanted):
         hands.journal.write("undo_verified", step=step.number, sent=False)
         return "already undone"
     if seen.state != step.after:
         found = "; ".join(difference(step.after, seen.state))
         raise Surprise(f"step {step.number} was changed by somebody else since: {found}")
-    request = form.complete(seen.raw, hands.reader.endpoint) if form.complete else step.undo
-    lines = {"request": as_record(request), "after": step.before}
+    request = form.complete(seen.raw, hands.reader.endpoint) if form.complete else undo
+    lines = {"request": as_record(request), "after": wanted}
     await _send(hands, form, request, step.number, "undo_", seen.state, lines)
     return "undone"
+
+
+async def undo_of(reader: GraphClient, step: Step) -> Request | None:
+    """What undoes a step: as the journal has it, or with the id of what the step made; None: nothing does."""
+    form = form_of(step.request)
+    if step.undo is not None or form.made is None:
+        return step.undo
+    seen = await look(reader, form)
+    # gone or another meanwhile: then the request itself says how it is, and there is nothing to take back
+    return form.made(seen.raw) if seen.state == step.after else step.request
+
+
+def undone_state(step: Step, form: Form) -> State:
+    """The state that undoing leads to; `form` is that of the undo."""
+    return form.after(step.after) if form.loose else step.before
 
 
 async def clear_up(hands: Hands, step: Step) -> None:
@@ -96,9 +113,9 @@ async def clear_up(hands: Hands, step: Step) -> None:
 
 
 async def _is_back(hands: Hands, step: Step) -> bool:
-    """Whether what was removed is there again, under whatever id."""
-    assert step.undo is not None
-    return (await look(hands.reader, form_of(step.undo))).state == step.before
+    """Whether it is as before again, under whatever id."""
+    form = form_of(step.undo or step.request)
+    return (await look(hands.reader, form)).state in (step.before, undone_state(step, form))
 
 
 async def _send(

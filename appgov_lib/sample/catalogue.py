@@ -8,11 +8,8 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-import msgspec
-
 from appgov_lib.sample import consent, deleted, discovery, fixed, guardrails, risk, roles, summaries
 from appgov_lib.sample.audits import Audits
-from appgov_lib.sample.calendar import NOW
 from appgov_lib.sample.changes import APPS, GRANTS, REGISTRATIONS, USERS, Changes
 from appgov_lib.sample.collections import Plain, Timed
 from appgov_lib.sample.directory import Directory
@@ -38,6 +35,9 @@ _DIRECTORY = {APPS: "_service_principals", REGISTRATIONS: "_applications", GRANT
 _MEMBERS = (
     GRANTS,
     "/appRoleAssignments",
+    "/appRoleAssignedTo",
+    "/riskyServicePrincipals",
+    "/conditionalAccess/policies",
     "/federatedIdentityCredentials",
     "/roleAssignments",
     "/alerts_v2",
@@ -111,7 +111,8 @@ class Catalogue:
         if gone:
             return fixed.fixed_list(self._deleted(gone[1]))
         if path == "/identityProtection/riskyServicePrincipals":
-            return fixed.fixed_list(risk.risky_service_principals(self.world, beta), max_top=500)
+            found = self.edits.at_risk(risk.risky_service_principals(self.world, beta))
+            return fixed.fixed_list(found, max_top=500)
         held = f"{path}?{beta}"
         if held not in self._held:
             made = self._made(path, beta)
@@ -205,6 +206,8 @@ class Catalogue:
     def _member_at(self, path: str, beta: bool) -> bytes | None:
         """The object of a list that is named by its id below the list's path, or None."""
         base, _, key = path.rpartition("/")
+        if base == "/directory/deletedItems":
+            return deleted.one(key.lower(), self._deleted)
         if not base.endswith(_MEMBERS):
             return None
         found, wanted = self.collection(base, beta), f'"id":"{key}"'.encode()
@@ -214,7 +217,8 @@ class Catalogue:
     def place_of(self, kind: str, key: str) -> int | None:
         """Number of a service principal or registration by its object id."""
         places = self.world.index_of_sp if kind == APPS else self._application_places
-        return places.get(key.lower())
+        found = places.get(key.lower())
+        return self.changes.place_of_added(key.lower()) if found is None and kind == APPS else found
 
     @cached_property
     def _user_places(self) -> dict[str, int]:
@@ -242,7 +246,8 @@ class Catalogue:
             place = self._applications_by_app.get(app_id.lower(), -1)
             return f"/applications/{self.directory.application_id(place)}"
         index = self.world.index_of_app.get(app_id.lower())
-        return f"/servicePrincipals/{self.world.sp_ids[index] if index is not None else app_id}"
+        key = self.world.sp_ids[index] if index is not None else self.changes.added_app(app_id.lower()) or app_id
+        return f"/servicePrincipals/{key}"
 
     # ---- lists that are made from others ---------------------------------------------------------------------------
 
@@ -321,13 +326,7 @@ class Catalogue:
 
     def _deleted(self, kind: str) -> list[bytes]:
         """Deleted registrations or service principals, those removed by changes last."""
-        if kind == "application":
-            return deleted.applications(self.world)
-        when, rows = NOW.strftime("%Y-%m-%dT%H:%M:%SZ"), deleted.service_principals(self.world)
-        for number in self.changes.removed(APPS):
-            record = fixed.decoded(self.directory.service_principal(number))
-            rows.append(msgspec.json.encode({**record, "deletedDateTime": when}))
-        return rows
+        return deleted.listed(kind, self.directory, self.changes, self.edits.purged)
 
     def _sign_in_activities(self) -> Plain:
         """Report of the newest sign-in by app."""
@@ -362,6 +361,8 @@ class Catalogue:
         number = self._application_places.get(key)
         if number is None or relation not in ("owners", "federatedIdentityCredentials"):
             return None
+        if self.changes.is_removed(REGISTRATIONS, number):
+            return None
         return fixed.fixed_list(
             fixed.encoded(self._application_owners(number) if relation == "owners" else self._federated(number))
         )
@@ -369,6 +370,8 @@ class Catalogue:
     def _below_service_principal(self, key: str, relation: str, beta: bool) -> Listed | None:
         """Lists below a service principal."""
         index, grants = self.world.index_of_sp.get(key), self.grants
+        if index is None and self.changes.place_of_added(key) is not None:
+            return fixed.fixed_list([])  # made a moment ago: it holds nothing
         if index is None or self.changes.is_removed(APPS, index):
             return None
         if relation == "owners":

@@ -13,6 +13,7 @@ import msgspec
 
 from appgov_lib.sample import ids
 from appgov_lib.sample.answers import Answer, Request
+from appgov_lib.sample.app_writes import AppWrites
 from appgov_lib.sample.calendar import NOW
 from appgov_lib.sample.catalogue import Catalogue
 from appgov_lib.sample.changes import APPS, GRANTS, REGISTRATIONS
@@ -59,27 +60,26 @@ class Writes:
         """Write over this catalogue."""
         self.catalogue, self.edits, self.changes = catalogue, catalogue.edits, catalogue.changes
         self._made = 0
-        self._routes: tuple[tuple[str, re.Pattern[str], Callable[..., Answer]], ...] = tuple(
-            (method, re.compile(pattern), action)
-            for method, pattern, action in (
-                ("PATCH", rf"^(/servicePrincipals|/applications)/{_ID}$", self._patch),
-                ("POST", rf"^(/servicePrincipals|/applications)/{_ID}/removePassword$", self._remove_password),
-                ("POST", rf"^/applications/{_ID}/owners/\$ref$", self._add_owner),
-                ("DELETE", rf"^/applications/{_ID}/owners/{_ID}/\$ref$", self._remove_owner),
-                ("PATCH", rf"^/oauth2PermissionGrants/{_KEY}$", self._patch_grant),
-                ("DELETE", rf"^/oauth2PermissionGrants/{_KEY}$", self._delete_grant),
-                ("POST", r"^/oauth2PermissionGrants$", self._add_grant),
-                ("DELETE", rf"^/servicePrincipals/{_ID}/appRoleAssignments/{_KEY}$", self._unassign),
-                ("POST", rf"^/servicePrincipals/{_ID}/appRoleAssignments$", self._assign),
-                ("DELETE", rf"^/applications/{_ID}/federatedIdentityCredentials/{_ID}$", self._remove_federated),
-                ("POST", rf"^/applications/{_ID}/federatedIdentityCredentials$", self._add_federated),
-                ("DELETE", rf"^/roleManagement/directory/roleAssignments/{_KEY}$", self._remove_role),
-                ("POST", r"^/roleManagement/directory/roleAssignments$", self._add_role),
-                ("PATCH", r"^(/policies/\w+)$", self._policy),
-                ("PUT", r"^(/policies/adminConsentRequestPolicy)$", self._policy),
-                ("PATCH", r"^(/security/(?:alerts_v2|incidents)/[\w.-]+)$", self._handle),
-            )
+        of_apps = AppWrites(catalogue).routes
+        own: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
+            ("PATCH", rf"^(/servicePrincipals|/applications)/{_ID}$", self._patch),
+            ("POST", rf"^(/servicePrincipals|/applications)/{_ID}/removePassword$", self._remove_password),
+            ("POST", rf"^/applications/{_ID}/owners/\$ref$", self._add_owner),
+            ("DELETE", rf"^/applications/{_ID}/owners/{_ID}/\$ref$", self._remove_owner),
+            ("PATCH", rf"^/oauth2PermissionGrants/{_KEY}$", self._patch_grant),
+            ("DELETE", rf"^/oauth2PermissionGrants/{_KEY}$", self._delete_grant),
+            ("POST", r"^/oauth2PermissionGrants$", self._add_grant),
+            ("DELETE", rf"^/servicePrincipals/{_ID}/appRoleAssignments/{_KEY}$", self._unassign),
+            ("POST", rf"^/servicePrincipals/{_ID}/appRoleAssignments$", self._assign),
+            ("DELETE", rf"^/applications/{_ID}/federatedIdentityCredentials/{_ID}$", self._remove_federated),
+            ("POST", rf"^/applications/{_ID}/federatedIdentityCredentials$", self._add_federated),
+            ("DELETE", rf"^/roleManagement/directory/roleAssignments/{_KEY}$", self._remove_role),
+            ("POST", r"^/roleManagement/directory/roleAssignments$", self._add_role),
+            ("PATCH", r"^(/policies/\w+)$", self._policy),
+            ("PUT", r"^(/policies/adminConsentRequestPolicy)$", self._policy),
+            ("PATCH", r"^(/security/(?:alerts_v2|incidents)/[\w.-]+)$", self._handle),
         )
+        self._routes = tuple((method, re.compile(pattern), action) for method, pattern, action in (*of_apps, *own))
 
     def answer(self, request: Request, path: str) -> Answer:
         """Carry out one request. Raises GraphError where Graph would refuse it."""

@@ -1,0 +1,22 @@
+"""One thing a finding asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from appgov_lib.actions.facts import OpenFinding
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One thing a finding asks for."""
+
+    finding: OpenFinding
+    action_type: str
+    """One of `planner.ACTION_TYPES`."""
+    target: str
+    """Id of the grant, assignment, key or app to change."""
+    scope: str = ""
+    """The scope to cut, for a delegated grant."""
+    safe: bool = False
+    """No use of the target was seen although it would have been."""
