@@ -125,12 +125,18 @@ class Scratch:
         """Close the way to the raw files: rules that users write see the new file and nothing else."""
         self.con.execute("CHECKPOINT")
         self.con.close()
-        if self._config["memory_limit"] == MEMORY:
-            self._config["memory_limit"] = _BESIDE_PYTHON
-        self.con = duckdb.connect(str(self.path), config={**self._config, "enable_external_access": "false"})
-        self.con.execute("SET TimeZone = 'UTC'")
-        self.con.execute("SET lock_configuration = true")
+        self.con = open_sealed(self.path, self._config["memory_limit"])
         return self.con
+
+
+def open_sealed(path: Path, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
+    """Open a file whose tables are made, to write what is judged from them; it leads nowhere else."""
+    limit = _BESIDE_PYTHON if memory == MEMORY else memory
+    config = {**_NO_EXTENSIONS, **_WRITES, "memory_limit": limit, "enable_external_access": "false"}
+    con = duckdb.connect(str(path), config=config)
+    con.execute("SET TimeZone = 'UTC'")
+    con.execute("SET lock_configuration = true")
+    return con
 
 
 @contextlib.contextmanager
