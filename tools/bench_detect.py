@@ -123,7 +123,7 @@ def judge(home: Path, file: Path, clock: Clock) -> dict[str, int]:
     from appgov_lib import detect
     from appgov_lib.detect.chains import write_chains
     from appgov_lib.settings import Settings
-    from appgov_lib.store.build import contributors, score
+    from appgov_lib.store.scores import contributors, score
     from appgov_lib.store.warehouse import open_sealed
 
     con = open_sealed(file)

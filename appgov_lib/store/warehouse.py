@@ -132,7 +132,12 @@ class Scratch:
 def open_sealed(path: Path, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
     """Open a file whose tables are made, to write what is judged from them; it leads nowhere else."""
     limit = _BESIDE_PYTHON if memory == MEMORY else memory
-    config = {**_NO_EXTENSIONS, **_WRITES, "memory_limit": limit, "enable_external_access": "false"}
+    config: dict[str, str | bool | int | float | list[str]] = {
+        **_NO_EXTENSIONS,
+        **_WRITES,
+        "memory_limit": limit,
+        "enable_external_access": "false",
+    }
     con = duckdb.connect(str(path), config=config)
     con.execute("SET TimeZone = 'UTC'")
     con.execute("SET lock_configuration = true")
