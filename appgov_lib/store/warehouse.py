@@ -108,13 +108,8 @@ class Scratch:
         """Create the file at `path`; raw data may be read from the folders `readable`, and from nowhere else."""
         self.path = path
         self._config = {**_NO_EXTENSIONS, **_WRITES, "memory_limit": memory}
-        # only a file that is attached can be given a size of row groups
-        self.con = duckdb.connect(":memory:", config={**self._config, "temp_directory": f"{path}.tmp"})
-        place = str(path).replace("'", "''")
-        self.con.execute(f"ATTACH '{place}' AS warehouse (ROW_GROUP_SIZE {_ROW_GROUP})")
-        self.con.execute("USE warehouse")
+        self.con = _attached(path, self._config)
         path.chmod(0o600)
-        self.con.execute("SET TimeZone = 'UTC'")
         folders = [str(folder.resolve()) for folder in (*readable, path.parent)]
         quoted = ", ".join("'" + folder.replace("'", "''") + "'" for folder in folders)
         self.con.execute(f"SET allowed_directories = [{quoted}]")
@@ -132,15 +127,23 @@ class Scratch:
 def open_sealed(path: Path, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
     """Open a file whose tables are made, to write what is judged from them; it leads nowhere else."""
     limit = _BESIDE_PYTHON if memory == MEMORY else memory
-    config: dict[str, str | bool | int | float | list[str]] = {
-        **_NO_EXTENSIONS,
-        **_WRITES,
-        "memory_limit": limit,
-        "enable_external_access": "false",
-    }
-    con = duckdb.connect(str(path), config=config)
-    con.execute("SET TimeZone = 'UTC'")
+    con = _attached(path, {**_NO_EXTENSIONS, **_WRITES, "memory_limit": limit})
+    con.execute("SET enable_external_access = false")
     con.execute("SET lock_configuration = true")
+    return con
+
+
+def _attached(path: Path, config: dict[str, str]) -> duckdb.DuckDBPyConnection:
+    """Open or create a file with row groups of our size.
+
+    Only a file that is attached can be given one, and one that is opened without it is written over as a whole, in
+    groups of the usual size, at the first checkpoint.
+    """
+    con = duckdb.connect(":memory:", config={**config, "temp_directory": f"{path}.tmp"})
+    place = str(path).replace("'", "''")
+    con.execute(f"ATTACH '{place}' AS warehouse (ROW_GROUP_SIZE {_ROW_GROUP})")
+    con.execute("USE warehouse")
+    con.execute("SET TimeZone = 'UTC'")
     return con
 
 
