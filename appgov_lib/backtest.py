@@ -26,10 +26,11 @@ from appgov_lib.errors import ConfigError, UserError
 from appgov_lib.extract.snapshot import Snapshot, read_snapshots
 from appgov_lib.extract.sources import load_sources
 from appgov_lib.settings import Settings, private_write
-from appgov_lib.store.build import make_models, readable_folders, score
+from appgov_lib.store.build import make_models, readable_folders
 from appgov_lib.store.kept import Ledger, read_ledger
 from appgov_lib.store.models import Model, load_models, needed_models
 from appgov_lib.store.past import Past, as_known, cut_rows
+from appgov_lib.store.scores import score
 from appgov_lib.store.warehouse import scratch
 
 MOST_CHOICES = 12

@@ -6,7 +6,7 @@ import duckdb
 import pytest
 from tables import load_table
 
-from appgov_lib.store.build import contributors
+from appgov_lib.store.scores import contributors
 
 ANOMALIES = "app_id | metric | day DATE | is_anomaly BOOLEAN | observed DOUBLE\n"
 

@@ -46,7 +46,7 @@ ROOMS = [
     ["anomalies"],
     ["detect"],
     ["actions"],
-    ["store/build"],
+    ["store/build", "store/scores"],
     ["changes"],
     ["backtest"],
     ["tables"],
@@ -66,7 +66,7 @@ ROOMS = [
     ["cli"],
     ["__main__"],
 ]
-COMPOSERS = {"store/build"}  # a module that puts rooms together is a room of its own
+COMPOSERS = {"store/build", "store/scores"}  # a module that puts rooms together is a room of its own
 
 
 def package() -> list[str]:

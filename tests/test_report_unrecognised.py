@@ -32,3 +32,8 @@ def test_without_a_time_it_says_so_and_nothing_is_executed() -> None:
 
 def test_nothing_is_said_where_all_values_are_known() -> None:
     assert "Values no rule knows" not in index_of(facts_of())
+
+
+def test_values_with_and_without_a_time_stand_in_one_table() -> None:
+    page = index_of(facts_of(unrecognised=[value(1), value(2, last_at=None)]))
+    assert page.index("2026-11-12") < page.index("no time is known")

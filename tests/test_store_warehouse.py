@@ -244,3 +244,14 @@ def test_files_are_private(settings: Settings) -> None:
 def test_the_pointer_holds_a_name_and_no_path(settings: Settings) -> None:
     path = publish(settings, 1)
     assert json.loads((settings.warehouse_dir / "current.json").read_bytes()) == {"build_id": "b", "file": path.name}
+
+
+def test_a_sealed_file_keeps_its_parts(settings: Settings) -> None:
+    """What was written before the seal is not written anew, in larger parts, at the checkpoint after it."""
+    with Build(settings, "a") as build:
+        build.con.execute("CREATE TABLE t AS SELECT n FROM range(100000) AS r (n)")
+        build.seal()
+        build.con.execute("CREATE TABLE later AS SELECT 1 AS n")
+        build.con.execute("CHECKPOINT")
+    with duckdb.connect(str(build.publication.path), read_only=True) as con:
+        assert con.sql("SELECT count(DISTINCT row_group_id) FROM pragma_storage_info('t')").fetchall() == [(4,)]

@@ -13,11 +13,11 @@ of the past; the level of the judged week is a forecast.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
-from appgov_lib.anomalies.grid import WEEK, Bools, Floats, Grid
+from appgov_lib.anomalies.grid import WEEK, Bools, Floats, Grid, joined
 
 LEVEL_WEEKS = 5
 BLOCK_WEEKS = 3
@@ -51,10 +51,6 @@ class Baseline:
     missed: Floats
     """[series, week], what the same forecast would have missed in earlier weeks; NaN where not known"""
 
-    def part(self, at: slice) -> Baseline:
-        """Some of the series."""
-        return Baseline(*(getattr(self, field.name)[at] for field in fields(self)))
-
     def size(self) -> Floats:
         """Log size of an ordinary working day among the judged ones [series]; NaN where all days are idle."""
         return self.forecast + median(np.where(self.idle, np.nan, self.rhythm))
@@ -84,7 +80,7 @@ def median(values: Floats, axis: int = -1) -> Floats:
 def fit(grid: Grid) -> Baseline:
     """Fit levels, rhythm and forecast of every series; parts of them side by side."""
     parts = grid.side_by_side(lambda at: _fit(grid.part(at)))
-    return Baseline(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Baseline)))
+    return joined(parts)
 
 
 def _fit(grid: Grid) -> Baseline:

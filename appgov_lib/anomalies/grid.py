@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 import numpy as np
@@ -68,6 +68,17 @@ class Grid:
         slices = [slice(start, start + PART) for start in range(0, len(self.values), PART)]
         with ThreadPoolExecutor(THREADS) as pool:
             return list(pool.map(work, slices))
+
+
+def cut(numbers: T, at: slice) -> T:
+    """Some of the series of a dataclass of arrays."""
+    return type(numbers)(*(getattr(numbers, item.name)[at] for item in fields(numbers)))  # type: ignore[arg-type]
+
+
+def joined(parts: list[T]) -> T:
+    """The series of all parts of a dataclass of arrays."""
+    names = [item.name for item in fields(parts[0])]  # type: ignore[arg-type]
+    return type(parts[0])(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def lay_out(daily: pd.DataFrame, test_days: int, history_weeks: int) -> Grid | None:

@@ -6,13 +6,14 @@ normal ones would (Rousseeuw and Croux 1993); a median of k points is less certa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from scipy import special
 
 from appgov_lib.anomalies.baseline import Baseline
-from appgov_lib.anomalies.grid import WEEK, Bools, Floats, Grid
+from appgov_lib.anomalies.grid import WEEK, Bools, Floats, Grid, cut
 from appgov_lib.anomalies.noise import Noise, month_before, restored, stabilised
 from appgov_lib.anomalies.shared_days import Common
 
@@ -58,7 +59,22 @@ class Judgement:
 
 
 def judge(grid: Grid, base: Baseline, noise: Noise, common: Common, expected: Floats, judgeable: Bools) -> Judgement:
-    """Make all tests of the series that are `judgeable`; the others have NaN throughout."""
+    """Make all tests of the series that are `judgeable`; the others have NaN throughout. Parts are judged at once."""
+    parts = grid.side_by_side(
+        lambda at: _judge(grid.part(at), cut(base, at), cut(noise, at), cut(common, at), expected[at], judgeable[at])
+    )
+    whole: dict[str, Any] = {}
+    for item in fields(Judgement):
+        values = [getattr(part, item.name) for part in parts]
+        if item.name in ("p_test", "joins"):
+            whole[item.name] = {test: np.concatenate([value[test] for value in values]) for test in TESTS}
+        else:
+            whole[item.name] = np.concatenate(values)
+    return Judgement(**whole)
+
+
+def _judge(grid: Grid, base: Baseline, noise: Noise, common: Common, expected: Floats, judgeable: Bools) -> Judgement:
+    """The same of some of the series."""
     ages = grid.test_ages
     position = ages % WEEK
     observed, mean = grid.values[:, ages], expected[:, ages]

@@ -11,13 +11,13 @@ deviation to that side says, so that a series that bursts by itself is judged by
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special
 
 from appgov_lib.anomalies.baseline import Baseline, median
-from appgov_lib.anomalies.grid import WEEK, Bools, Floats, Grid
+from appgov_lib.anomalies.grid import WEEK, Bools, Floats, Grid, cut, joined
 
 COUNT_FLOOR, BYTES_FLOOR = 0.01, 0.06  # least over-dispersion: counts vary by a tenth, bytes by a quarter
 MOST = 9.0
@@ -76,7 +76,7 @@ def expectation(grid: Grid, base: Baseline) -> tuple[Floats, Floats]:
 
     def work(at: slice) -> tuple[Floats, Floats]:
         """The same of some series."""
-        some, its = grid.part(at), base.part(at)
+        some, its = grid.part(at), cut(base, at)
         expected = its.expected(some)
         return expected, dispersion(some, expected, its)
 
@@ -110,6 +110,13 @@ def scores(grid: Grid, expected: Floats, spread: Floats) -> Floats:
 
 def measure(grid: Grid, base: Baseline, score: Floats, spread: Floats, common: Bools) -> Noise:
     """Scales of all series, `common` [series, age] days left out."""
+    parts = grid.side_by_side(lambda at: _measure(grid.part(at), cut(base, at), score[at], spread[at], common[at]))
+    noise = joined(parts)
+    return replace(noise, wander=_wander(grid, base, noise.typical, spread))
+
+
+def _measure(grid: Grid, base: Baseline, score: Floats, spread: Floats, common: Bools) -> Noise:
+    """The same of some of the series, without the wander, which goes by what is usual for all."""
     monthly = _monthly(grid, score, common)
     past = np.where(grid.is_test | common | monthly, np.nan, score)
     weeks = np.maximum(np.isfinite(base.level).sum(axis=1), 3)
@@ -128,8 +135,7 @@ def measure(grid: Grid, base: Baseline, score: Floats, spread: Floats, common: B
     least = np.fmax(np.nan_to_num(middle), 1.0)
     up, down = np.fmax(least, np.nan_to_num(high)), np.fmax(least, np.nan_to_num(low))
     highest, lowest = np.nan_to_num(ordered[row, last]), np.nan_to_num(-ordered[:, 0])
-    wander = _wander(grid, base, least, spread)
-    return Noise(score, spread, least, up, down, wander, past, highest, lowest, monthly)
+    return Noise(score, spread, least, up, down, np.zeros(len(past)), past, highest, lowest, monthly)
 
 
 def _monthly(grid: Grid, score: Floats, common: Bools) -> Bools:

@@ -31,8 +31,8 @@ class Loan:
     """[series], judged with the help of peers"""
     by_level: Bools
     """[series], of them those that have no level of their own"""
-    lenders: dict[int, Ints]
-    """young series -> its peers"""
+    groups: tuple[tuple[Ints, Ints], ...]
+    """young series that have the same peers, and these peers"""
 
 
 def kinds_of(grid: Grid, kinds: pd.DataFrame | None) -> Ints:
@@ -56,7 +56,7 @@ def borrow(grid: Grid, base: Baseline, kind: Ints) -> tuple[Baseline, Loan]:
     candidates = (base.days < OWN_DAYS) & np.isfinite(grid.values[:, grid.test_ages]).any(axis=1)
     old = (base.days >= OWN_DAYS) & ~base.idle.any(axis=1) & np.isfinite(base.forecast)
     young, by_level = np.zeros(len(old), dtype=bool), np.zeros(len(old), dtype=bool)
-    lenders: dict[int, Ints] = {}
+    groups: list[tuple[Ints, Ints]] = []
     new = {name: getattr(base, name).copy() for name in ("level", "rhythm", "idle", "idle_mean", "points", "forecast")}
     group = grid.metric * (int(kind.max(initial=0)) + 2) + kind
     history = np.log1p(np.where(grid.is_test, np.nan, grid.values))
@@ -74,15 +74,15 @@ def borrow(grid: Grid, base: Baseline, kind: Ints) -> tuple[Baseline, Loan]:
         new["rhythm"][rows], new["points"][rows] = rhythm, np.maximum(base.days[rows], 1.0)[:, None]
         new["idle"][rows] = False
         young[rows], by_level[rows] = True, alone
-        lenders |= dict.fromkeys(rows.tolist(), peers)
-    return replace(base, **new), Loan(young, by_level, lenders)
+        groups.append((rows, peers))
+    return replace(base, **new), Loan(young, by_level, tuple(groups))
 
 
 def lent_dispersion(spread: Floats, loan: Loan) -> Floats:
     """Over-dispersion [series], that of young series from their peers."""
     result = spread.copy()
-    for row, peers in loan.lenders.items():
-        result[row] = np.percentile(spread[peers], CAREFUL)
+    for rows, peers in loan.groups:
+        result[rows] = np.percentile(spread[peers], CAREFUL)
     return result
 
 
@@ -90,11 +90,12 @@ def lent_noise(noise: Noise, base: Baseline, loan: Loan) -> Noise:
     """Scales and wander of young series from their peers."""
     new = {name: getattr(noise, name).copy() for name in ("typical", "up", "down", "wander", "highest", "lowest")}
     sizes = base.size()
-    for row, peers in loan.lenders.items():
+    for rows, peers in loan.groups:
         for name in ("typical", "up", "down"):
-            new[name][row] = np.percentile(getattr(noise, name)[peers], CAREFUL)
+            new[name][rows] = np.percentile(getattr(noise, name)[peers], CAREFUL)
         size = sizes[peers]
-        apart = 1.4826 * np.median(np.abs(size - np.median(size))) if loan.by_level[row] else YOUNG_WANDER
-        new["wander"][row] = np.hypot(np.percentile(noise.wander[peers], CAREFUL), apart)
-        new["highest"][row] = new["lowest"][row] = 0.0
+        among = 1.4826 * np.median(np.abs(size - np.median(size)))
+        apart = np.where(loan.by_level[rows], among, YOUNG_WANDER)
+        new["wander"][rows] = np.hypot(np.percentile(noise.wander[peers], CAREFUL), apart)
+        new["highest"][rows] = new["lowest"][rows] = 0.0
     return replace(noise, **new)

@@ -52,22 +52,26 @@ def _mean(values: Floats, known: Bools) -> Floats:
 
 def find(grid: Grid, group: NDArray[np.int64], expected: Floats, score: Floats) -> Common:
     """Recognise the common days of each group; a group of few apps goes by the whole tenant."""
-    log = np.log1p(grid.values) - np.log1p(expected)
-    busy = (expected >= BUSY) & np.isfinite(score)
-    down = busy & (score < -MOVED_SCORE) & (log < -MOVED_LOG)
-    up = busy & (score > MOVED_SCORE) & (log > MOVED_LOG)
+
+    def moves(at: slice) -> tuple[Floats, Bools, Bools, Bools]:
+        """How far some of the series were off, whether busy enough to tell, and whether down or up."""
+        log = np.log1p(grid.values[at]) - np.log1p(expected[at])
+        busy = (expected[at] >= BUSY) & np.isfinite(score[at])
+        down = busy & (score[at] < -MOVED_SCORE) & (log < -MOVED_LOG)
+        return log, busy, down, busy & (score[at] > MOVED_SCORE) & (log > MOVED_LOG)
+
+    log, busy, down, up = (np.concatenate(parts) for parts in zip(*grid.side_by_side(moves), strict=True))
     per_app = np.bincount(grid.app)
     weight = (1.0 / per_app[grid.app])[:, None]
     fell, rose = np.zeros(busy.shape, dtype=bool), np.zeros(busy.shape, dtype=bool)
     share, factor = np.zeros(busy.shape), np.ones(busy.shape)
     whole = np.ones(len(group), dtype=bool)
+    everyone, all_down, all_up = (np.where(those, weight, 0).sum(axis=0) for those in (busy, down, up))
     for number in np.unique(group):
         mine = group == number
         apps = np.where(busy[mine], weight[mine], 0).sum(axis=0)
-        everyone = np.where(busy, weight, 0).sum(axis=0)
-        for moved, into, least in ((down, fell, FELL_SHARE), (up, rose, ROSE_SHARE)):
+        for moved, all_moved, into, least in ((down, all_down, fell, FELL_SHARE), (up, all_up, rose, ROSE_SHARE)):
             many = np.where(moved[mine], weight[mine], 0).sum(axis=0)
-            all_moved = np.where(moved, weight, 0).sum(axis=0)
             small = apps < LEAST_APPS
             base, part = np.where(small, everyone, apps), np.where(small, all_moved, many)
             with np.errstate(invalid="ignore"):

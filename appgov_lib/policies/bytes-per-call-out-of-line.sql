@@ -32,15 +32,27 @@ rates AS (
     SELECT *, bytes / calls AS size_now, bytes_before / calls_before AS size_before FROM compared
 ),
 
+placed AS (
+    SELECT
+        *,
+        row_number() OVER (PARTITION BY service ORDER BY size_now, app_id) - 1 AS place,
+        count(*) OVER (PARTITION BY service) - 1 AS peers
+    FROM rates
+),
+
+-- What three of four other apps have or less: by their places in the order of all apps of the service, because to set
+-- every app beside every other one would be hundreds of millions of pairs in a large tenant.
 peers AS (
     SELECT
         one.app_id,
         one.service,
-        count(other.app_id) AS peers,
-        quantile_cont(other.size_now, 0.75) AS size_of_peers
-    FROM rates AS one
-    LEFT JOIN rates AS other ON one.service = other.service AND one.app_id <> other.app_id
-    GROUP BY one.app_id, one.service
+        one.peers,
+        lower.size_now + (upper.size_now - lower.size_now) * (one.mark - floor(one.mark)) AS size_of_peers
+    FROM (SELECT *, 0.75 * (peers - 1) AS mark FROM placed) AS one
+    LEFT JOIN placed AS lower
+        ON one.service = lower.service AND lower.place = floor(one.mark) + CAST(floor(one.mark) >= one.place AS INTEGER)
+    LEFT JOIN placed AS upper
+        ON one.service = upper.service AND upper.place = ceil(one.mark) + CAST(ceil(one.mark) >= one.place AS INTEGER)
 )
 
 SELECT

@@ -12,7 +12,13 @@ WITH busy AS MATERIALIZED (
         GROUP BY app_id, date_trunc('minute', called_at)
         HAVING count(*) >= $min_calls
         UNION ALL
-        SELECT app_id FROM api_calls_daily WHERE read_from = 'sums'
+        SELECT app_id
+        FROM api_calls_daily
+        WHERE
+            read_from = 'sums' AND method = 'GET' AND resource_type IN ('directory', 'files', 'sites')
+            AND day BETWEEN CAST($as_of AS DATE) - $days + 1 AND CAST($as_of AS DATE)
+        GROUP BY app_id, day
+        HAVING sum(calls) >= $min_calls_a_day
     )
     WHERE app_id IS NOT NULL
 ),
@@ -33,7 +39,7 @@ requests AS (
     FROM api_calls_daily
     WHERE
         read_from = 'sums' AND method = 'GET' AND resource_type IN ('directory', 'files', 'sites')
-        AND app_id IS NOT NULL AND NOT regexp_matches(endpoint, '(?i)^/me(/|$)')
+        AND app_id IN (SELECT app_id FROM busy) AND NOT regexp_matches(endpoint, '(?i)^/me(/|$)')
         AND day BETWEEN CAST($as_of AS DATE) - $days - CAST($history_days AS INTEGER) + 1 AND CAST($as_of AS DATE)
     GROUP BY ALL
 ),

@@ -28,12 +28,32 @@ arrivals AS (
     QUALIFY row_number() OVER (PARTITION BY user_id, app_id ORDER BY created_at, sign_in_id) = 1
 ),
 
+-- a network counts as known as soon as anybody signed in from it, to anything
+networks AS (
+    SELECT network, min(first_at) AS first_at
+    FROM (
+        SELECT unnest(['AS' || asn, country]) AS network, min(created_at) AS first_at
+        FROM stg_sign_ins
+        WHERE error_code = 0 AND created_at >= CAST($as_of AS DATE) + 1 - $days - CAST($history_days AS INTEGER)
+        GROUP BY asn, country
+    )
+    GROUP BY network
+),
+
+-- the first sign-in to the app is the first of the network, but for what somebody did in that hour
+fresh AS (
+    SELECT arrivals.*
+    FROM arrivals
+    INNER JOIN networks ON arrivals.network = networks.network
+    WHERE networks.first_at >= arrivals.first_at - $minutes * INTERVAL 1 MINUTE
+),
+
 -- what the same people did before: of a person who is new everything would be new
 past AS (
     SELECT user_id, app_id, coalesce('AS' || asn, country) AS network, min(created_at) AS first_at
     FROM stg_sign_ins
     WHERE
-        error_code = 0 AND user_id IN (SELECT user_id FROM arrivals)
+        error_code = 0 AND user_id IN (SELECT user_id FROM fresh)
         AND created_at >= CAST($as_of AS DATE) + 1 - $days - CAST($history_days AS INTEGER)
         AND created_at < CAST($as_of AS DATE) + 1 - $days
     GROUP BY ALL
@@ -43,30 +63,13 @@ people AS (
     SELECT user_id, min(first_at) AS known_since, count(DISTINCT network) AS networks FROM past GROUP BY user_id
 ),
 
--- a network counts as known as soon as anybody signed in from it, to anything
-networks AS (
-    SELECT network, min(created_at) AS first_at
-    FROM (
-        SELECT 'AS' || asn AS network, created_at, error_code FROM stg_sign_ins
-        UNION ALL
-        SELECT country, created_at, error_code FROM stg_sign_ins
-    )
-    WHERE
-        error_code = 0 AND network IN (SELECT network FROM arrivals)
-        AND created_at >= CAST($as_of AS DATE) + 1 - $days - CAST($history_days AS INTEGER)
-    GROUP BY network
-),
-
 firsts AS (
-    SELECT arrivals.*, people.networks
-    FROM arrivals
-    INNER JOIN people ON arrivals.user_id = people.user_id
-    INNER JOIN networks ON arrivals.network = networks.network
-    ANTI JOIN past ON arrivals.user_id = past.user_id AND arrivals.app_id = past.app_id
+    SELECT fresh.*, people.networks
+    FROM fresh
+    INNER JOIN people ON fresh.user_id = people.user_id
+    ANTI JOIN past ON fresh.user_id = past.user_id AND fresh.app_id = past.app_id
     WHERE
-        -- the first sign-in to the app is the first of the network, but for what somebody did in that hour
-        networks.first_at >= arrivals.first_at - $minutes * INTERVAL 1 MINUTE
-        AND people.networks <= $max_networks
+        people.networks <= $max_networks
         AND people.known_since < CAST($as_of AS DATE) + 1 - $days - CAST($min_history_days AS INTEGER)
 )
 

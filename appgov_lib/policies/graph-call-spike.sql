@@ -10,26 +10,25 @@ WITH daily AS (
     GROUP BY app_id, CAST(day AS DATE), subject
 ),
 
--- How long the log has known the app: an app without a past has nothing to compare with.
-first_seen AS (
-    SELECT app_id, min(CAST(day AS DATE)) AS day
-    FROM api_calls_daily
-    WHERE app_id IN (SELECT app_id FROM daily)
-    GROUP BY app_id
-),
-
 compared AS (
     SELECT
-        daily.app_id,
-        daily.subject,
-        max(calls) FILTER (daily.day > CAST($as_of AS DATE) - $days) AS most,
-        arg_max(daily.day, calls) FILTER (daily.day > CAST($as_of AS DATE) - $days) AS most_on,
-        coalesce(max(calls) FILTER (daily.day <= CAST($as_of AS DATE) - $days), 0) AS most_before,
-        count(*) FILTER (daily.day <= CAST($as_of AS DATE) - $days) AS days_before,
-        min(first_seen.day) AS first_day
+        app_id,
+        subject,
+        max(calls) FILTER (day > CAST($as_of AS DATE) - $days) AS most,
+        arg_max(day, calls) FILTER (day > CAST($as_of AS DATE) - $days) AS most_on,
+        coalesce(max(calls) FILTER (day <= CAST($as_of AS DATE) - $days), 0) AS most_before,
+        count(*) FILTER (day <= CAST($as_of AS DATE) - $days) AS days_before
     FROM daily
-    INNER JOIN first_seen ON daily.app_id = first_seen.app_id
-    GROUP BY daily.app_id, daily.subject
+    GROUP BY app_id, subject
+    HAVING most >= greatest($min_calls, $times * most_before)
+),
+
+-- How long the log has known the app: an app without a past has nothing to compare with.
+first_seen AS (
+    SELECT app_id, min(CAST(day AS DATE)) AS first_day
+    FROM api_calls_daily
+    WHERE app_id IN (SELECT app_id FROM compared)
+    GROUP BY app_id
 )
 
 SELECT
@@ -45,18 +44,19 @@ SELECT
             WHEN compared.most_before = 0 THEN '; on no day before had it made one'
             ELSE concat('; on its busiest day before it made ', compared.most_before)
         END,
-        ' (known since ', strftime(compared.first_day, '%Y-%m-%d'), ').'
+        ' (known since ', strftime(first_seen.first_day, '%Y-%m-%d'), ').'
     ) AS reason,
     json_object(
         'most', compared.most, 'most_on', compared.most_on, 'most_before', compared.most_before,
-        'days_before', compared.days_before, 'first_day', compared.first_day,
+        'days_before', compared.days_before, 'first_day', first_seen.first_day,
         'publisher_verified', app.publisher_verified, 'privilege_level', app.privilege_level
     ) AS evidence
 FROM compared
+INNER JOIN first_seen
+    ON compared.app_id = first_seen.app_id
 INNER JOIN app_inventory AS app
     ON compared.app_id = app.app_id
 WHERE
     app.is_in_scope
-    AND compared.first_day <= CAST($as_of AS DATE) - $days - CAST($min_history_days AS INTEGER)
-    AND compared.most >= greatest($min_calls, $times * compared.most_before)
+    AND first_seen.first_day <= CAST($as_of AS DATE) - $days - CAST($min_history_days AS INTEGER)
 ORDER BY app.service_principal_id, compared.subject

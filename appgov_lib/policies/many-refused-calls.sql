@@ -31,6 +31,16 @@ minutes AS (
 ),
 
 -- where the service summed the calls up, the day is the shortest time there is, and no path is known
+refused_days AS (
+    SELECT app_id, day
+    FROM api_calls_daily
+    WHERE
+        read_from = 'sums' AND status BETWEEN 400 AND 499 AND status <> 429 AND app_id IS NOT NULL
+        AND day BETWEEN CAST($as_of AS DATE) - $days - CAST($history_days AS INTEGER) + 1 AND CAST($as_of AS DATE)
+    GROUP BY app_id, day
+    HAVING sum(calls) >= $min_refused_a_day
+),
+
 days AS (
     SELECT
         app_id,
@@ -41,9 +51,8 @@ days AS (
         NULL AS paths,
         list_sort(list(DISTINCT endpoint) FILTER (status BETWEEN 400 AND 499 AND status <> 429)) AS endpoints
     FROM api_calls_daily
-    WHERE
-        read_from = 'sums' AND app_id IS NOT NULL AND status IS NOT NULL
-        AND day BETWEEN CAST($as_of AS DATE) - $days - CAST($history_days AS INTEGER) + 1 AND CAST($as_of AS DATE)
+    SEMI JOIN refused_days USING (app_id, day)
+    WHERE read_from = 'sums' AND status IS NOT NULL
     GROUP BY app_id, day
 ),
 

@@ -94,7 +94,8 @@ def unrecognised_table(facts: Facts) -> Table:
             "value": u["value"],
             "column": f"{u['source'].removeprefix('stg_').replace('_', ' ')}, {u['column_name'].replace('_', ' ')}",
             "records": u["records"],
-            "last": u["last_at"] or "no time is known",
+            # text in every row: some tables have no time, and a word among times cannot be written as one
+            "last": formats.day(u["last_at"]) if u["last_at"] else "no time is known",
         }
         for u in facts.unrecognised
     ]

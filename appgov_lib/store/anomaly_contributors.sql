@@ -1,14 +1,9 @@
 -- grain: app x metric x anomalous day x dimension x value
--- source: anomalies, stg_api_activity, stg_api_activity_sums, stg_sign_ins, api_day_sources
+-- source: anomalies, flagged_days (its anomalous days), stg_api_activity, stg_api_activity_sums, stg_sign_ins,
+-- api_day_sources
 -- The five values that took part most on the day, with their share of it and their share of the twelve weeks before
 -- the judged days. Where the log does not tell, one row says so: its value is NULL and its reason is not.
-WITH flagged AS (
-    SELECT app_id, metric, day
-    FROM anomalies
-    WHERE is_anomaly
-),
-
-period AS (
+WITH period AS (
     SELECT min(day) AS first_day FROM anomalies
 ),
 
@@ -22,7 +17,7 @@ requests AS (
         1 AS calls,
         a.bytes_returned
     FROM stg_api_activity AS a
-    SEMI JOIN flagged AS f ON f.app_id = a.app_id
+    SEMI JOIN flagged_days AS f ON f.app_id = a.app_id
     SEMI JOIN api_day_sources AS d ON d.day = CAST(a.called_at AS DATE) AND d.read_from = 'requests'
     WHERE NOT a.is_batch_envelope
 ),
@@ -30,7 +25,7 @@ requests AS (
 sums AS (
     SELECT s.app_id, s.day, s.endpoint, s.calls, s.bytes_returned
     FROM stg_api_activity_sums AS s
-    SEMI JOIN flagged AS f ON f.app_id = s.app_id
+    SEMI JOIN flagged_days AS f ON f.app_id = s.app_id
     SEMI JOIN api_day_sources AS d ON d.day = s.day AND d.read_from = 'sums'
     WHERE NOT s.is_batch_envelope
 ),
@@ -44,7 +39,7 @@ sign_ins AS (
         1 AS sign_ins,
         CAST(coalesce(s.error_code, 0) <> 0 AS INTEGER) AS failures
     FROM stg_sign_ins AS s
-    SEMI JOIN flagged AS f ON f.app_id = s.app_id
+    SEMI JOIN flagged_days AS f ON f.app_id = s.app_id
 ),
 
 events AS (
@@ -98,13 +93,13 @@ ranked AS (
         k.amount / sum(k.amount) OVER same_day AS share,
         row_number() OVER (same_day ORDER BY k.amount DESC, k.value) AS place
     FROM known AS k
-    SEMI JOIN flagged AS f ON f.app_id = k.app_id AND f.metric = k.metric AND f.day = k.day
+    SEMI JOIN flagged_days AS f ON f.app_id = k.app_id AND f.metric = k.metric AND f.day = k.day
     WINDOW same_day AS (PARTITION BY k.app_id, k.metric, k.day, k.dimension)
 ),
 
 dimensions AS (
     SELECT f.*, d.dimension
-    FROM flagged AS f
+    FROM flagged_days AS f
     CROSS JOIN (VALUES ('user'), ('endpoint'), ('address')) AS d (dimension)
     -- a sign-in has no endpoint
     WHERE d.dimension <> 'endpoint' OR f.metric IN ('api_calls', 'bytes_returned')

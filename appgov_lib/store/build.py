@@ -329,31 +329,11 @@ def _origin(digest: str | None) -> str:
     return "shipped with appgov" if digest is None else f"taken in by appgov permissions refresh, sha256 {digest[:12]}"
 
 
-def score(con: duckdb.DuckDBPyConnection) -> None:
-    """Create the table anomalies from daily_metrics and app_usage_summary; peers are apps of the same origin."""
-    from appgov_lib import anomalies
-
-    daily = con.execute("SELECT app_id, metric, day, value FROM daily_metrics ORDER BY app_id, metric, day").df()
-    kinds = con.execute("SELECT app_id, app_origin AS kind FROM app_usage_summary ORDER BY app_id").df()
-    con.register("scored", anomalies.score_daily(daily, kinds))
-    con.execute(
-        "CREATE OR REPLACE TABLE anomalies AS "
-        "SELECT s.* REPLACE (CAST(s.day AS DATE) AS day), u.display_name "
-        "FROM scored AS s LEFT JOIN app_usage_summary AS u USING (app_id) ORDER BY s.app_id, s.metric, s.day"
-    )
-    con.unregister("scored")
-
-
-def contributors(con: duckdb.DuckDBPyConnection) -> None:
-    """Create the table anomaly_contributors: which users, endpoints and addresses made the anomalous days."""
-    query = Path(__file__).with_name("anomaly_contributors.sql").read_text(encoding="utf-8")
-    con.execute(f"CREATE OR REPLACE TABLE anomaly_contributors AS {query}")
-
-
 def _judge(con: duckdb.DuckDBPyConnection, settings: Settings, as_of: date, days: int, tell: Progress) -> None:
     """Add anomalies, then findings and skipped checks, then chains, then actions; each is its own stage's business."""
     from appgov_lib import actions, detect
     from appgov_lib.detect.chains import write_chains
+    from appgov_lib.store.scores import contributors, score
 
     tell("anomalies")
     score(con)

@@ -113,16 +113,10 @@ class Scratch:
         """Create the file at `path`; raw data may be read from the folders `readable`, and from nowhere else."""
         self.path = path
         self._config = {**_NO_EXTENSIONS, **_WRITES, "memory_limit": memory}
-        # only a file that is attached can be given a size of row groups
         # each of the two connections has half of the cores to itself
-        threads = str(max(1, (os.cpu_count() or 1) // 2))
-        self.con = duckdb.connect(
-            ":memory:", config={**self._config, "temp_directory": f"{path}.tmp", "threads": threads}
-        )
-        place = str(path).replace("'", "''")
-        self.con.execute(f"ATTACH '{place}' AS warehouse (ROW_GROUP_SIZE {_ROW_GROUP})")
-        self.con.execute("ATTACH ':memory:' AS steps")
+        self.con = _attached(path, {**self._config, "threads": str(max(1, (os.cpu_count() or 1) // 2))})
         path.chmod(0o600)
+        self.con.execute("ATTACH ':memory:' AS steps")
         self.beside = self.con.cursor()
         for con in (self.con, self.beside):
             con.execute("SET search_path = 'warehouse.main,steps.main'")
@@ -138,12 +132,31 @@ class Scratch:
         self.beside.close()
         self.con.execute("CHECKPOINT warehouse")
         self.con.close()
-        if self._config["memory_limit"] == MEMORY:
-            self._config["memory_limit"] = _BESIDE_PYTHON
-        self.con = duckdb.connect(str(self.path), config={**self._config, "enable_external_access": "false"})
-        self.con.execute("SET TimeZone = 'UTC'")
-        self.con.execute("SET lock_configuration = true")
+        self.con = open_sealed(self.path, self._config["memory_limit"])
         return self.con
+
+
+def open_sealed(path: Path, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
+    """Open a file whose tables are made, to write what is judged from them; it leads nowhere else."""
+    limit = _BESIDE_PYTHON if memory == MEMORY else memory
+    con = _attached(path, {**_NO_EXTENSIONS, **_WRITES, "memory_limit": limit})
+    con.execute("SET enable_external_access = false")
+    con.execute("SET lock_configuration = true")
+    return con
+
+
+def _attached(path: Path, config: dict[str, str]) -> duckdb.DuckDBPyConnection:
+    """Open or create a file with row groups of our size.
+
+    Only a file that is attached can be given one, and one that is opened without it is written over as a whole, in
+    groups of the usual size, at the first checkpoint.
+    """
+    con = duckdb.connect(":memory:", config={**config, "temp_directory": f"{path}.tmp"})
+    place = str(path).replace("'", "''")
+    con.execute(f"ATTACH '{place}' AS warehouse (ROW_GROUP_SIZE {_ROW_GROUP})")
+    con.execute("USE warehouse")
+    con.execute("SET TimeZone = 'UTC'")
+    return con
 
 
 @contextlib.contextmanager
