@@ -15,10 +15,9 @@ from typing import Any
 
 from appgov_lib import __version__
 from appgov_lib.actions import journal as journals
-from appgov_lib.actions.carry import Hands, Surprise, carry_out, clear_up, take_back
+from appgov_lib.actions.carry import Hands, Surprise, carry_out, clear_up, take_back, undo_form
 from appgov_lib.actions.check import REFUSED, Checked, check_all
 from appgov_lib.actions.chosen import Planned, from_record, plan_bytes
-from appgov_lib.actions.forms import form_of
 from appgov_lib.actions.journal import Clock, Journal, Told, as_record, runs_dir
 from appgov_lib.actions.live import difference, look
 from appgov_lib.actions.protected import Protection, protection
@@ -203,7 +202,7 @@ def _undo_dry(settings: Settings, run: str) -> Result:
                     if step.undo is None:
                         row["outcome"] = "cannot be undone"
                     else:
-                        seen = await look(reader, form_of(step.undo))
+                        seen = await look(reader, undo_form(step))
                         row["outcome"] = "already undone" if seen.state == step.before else "would be undone"
                         row["diff"] = difference(seen.state, step.before)
                         if seen.state not in (step.before, step.after):

@@ -8,32 +8,19 @@ app role, the whole grant, a credential, the sign-in of the app; where nothing c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from appgov_lib.actions import people_asks, tenant_asks
+from appgov_lib.actions.ask import Ask
 from appgov_lib.actions.facts import Facts, OpenFinding, Row, listed_permissions
 
 URGENT = ("critical", "high")
 """Severities at which alerts about the same app are taken up together with what the finding asks for."""
 
 
-@dataclass(frozen=True)
-class Ask:
-    """One thing a finding asks for."""
-
-    finding: OpenFinding
-    action_type: str
-    """One of `planner.ACTION_TYPES`."""
-    target: str
-    """Id of the grant, assignment, key or app to change."""
-    scope: str = ""
-    """The scope to cut, for a delegated grant."""
-    safe: bool = False
-    """No use of the target was seen although it would have been."""
-
-
 def asks(finding: OpenFinding, facts: Facts) -> list[Ask]:
     """What `finding` asks for; a review where its policy names no action or nothing to change is left."""
-    found = list(_HANDLERS.get(finding.action, _review)(finding, facts)) or list(_review(finding, facts))
+    handler = _HANDLERS.get(finding.action, _review)
+    found = list(handler(finding, facts)) or list(_review(finding, facts))
     if finding.severity in URGENT and facts.alerts.get(finding.service_principal_id):
         found.append(Ask(finding, "take_up_alerts", finding.service_principal_id))
     return found
@@ -163,11 +150,8 @@ def _lock_properties(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
 
 
 def _change_settings(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
-    """Write the setting of the authorization policy, where its value is known; else somebody looks."""
-    if finding.subject in facts.policy:
-        yield Ask(finding, "change_setting", finding.subject)
-    else:
-        yield from _review_settings(finding, facts)
+    """Write the setting, where its value is known; else somebody looks."""
+    yield from list(tenant_asks.setting_asks(finding, facts)) or _review_settings(finding, facts)
 
 
 def _add_owner(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
@@ -195,4 +179,6 @@ _HANDLERS: dict[str, Callable[[OpenFinding, Facts], Iterator[Ask]]] = {
     "lock_properties": _lock_properties,
     "change_setting": _change_settings,
     "review_settings": _review_settings,
+    **people_asks.HANDLERS,
+    **tenant_asks.HANDLERS,
 }

@@ -6,10 +6,11 @@ Whatever is not as expected ends it. A request whose answer is missing is not gu
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from appgov_lib.actions.chosen import Part
+from appgov_lib.actions.form import MADE
 from appgov_lib.actions.forms import Form, State, differs, form_of
 from appgov_lib.actions.journal import Journal, Step, as_record
 from appgov_lib.actions.live import difference, look, settle
@@ -63,7 +64,7 @@ async def take_back(hands: Hands, step: Step) -> str:
     """Undo one step that was done; `undone`, or `already undone`. Raises `Surprise`."""
     if step.undo is None:
         raise Surprise(f"step {step.number} cannot be undone: {step.title}")
-    form = form_of(step.undo)
+    form = undo_form(step)
     seen = await look(hands.reader, form)
     if seen.state == step.before:
         hands.journal.write("undo_verified", step=step.number, sent=False)
@@ -72,6 +73,10 @@ async def take_back(hands: Hands, step: Step) -> str:
         found = "; ".join(difference(step.after, seen.state))
         raise Surprise(f"step {step.number} was changed by somebody else since: {found}")
     request = form.complete(seen.raw, hands.reader.endpoint) if form.complete else step.undo
+    if MADE in step.undo.path:
+        # the id of what was made is read from the tenant: the answer that told it may have been lost
+        request = replace(step.undo, path=step.undo.path.replace(MADE, (form.made and form.made(seen.raw)) or ""))
+        form_of(request)
     lines = {"request": as_record(request), "after": step.before}
     await _send(hands, form, request, step.number, "undo_", seen.state, lines)
     return "undone"
@@ -84,8 +89,11 @@ async def clear_up(hands: Hands, step: Step) -> None:
         hands.journal.write("undo_verified" if back else "undo_not_done", step=step.number, found=True)
         step.outcome = "undone" if back else "done"
         return
-    seen = await settle(hands.reader, form_of(step.request), [step.after, step.before])
-    if seen.state == step.after:
+    form = form_of(step.request)
+    seen = await settle(
+        hands.reader, form, lambda state: state == step.before or form.reached(step.before, state, step.after)
+    )
+    if form.reached(step.before, seen.state, step.after):
         hands.journal.write("verified", step=step.number, found=True)
         step.outcome = "done"
     elif seen.state == step.before:
@@ -97,8 +105,13 @@ async def clear_up(hands: Hands, step: Step) -> None:
 
 async def _is_back(hands: Hands, step: Step) -> bool:
     """Whether what was removed is there again, under whatever id."""
+    return (await look(hands.reader, undo_form(step))).state == step.before
+
+
+def undo_form(step: Step) -> Form:
+    """Where to look before and after undoing a step: what was made is found as it was after making it."""
     assert step.undo is not None
-    return (await look(hands.reader, form_of(step.undo))).state == step.before
+    return form_of(step.request if MADE in step.undo.path else step.undo)
 
 
 async def _send(
@@ -128,7 +141,8 @@ async def _send(
             await hands.writer.sleep(wait)
             continue
         journal.write(f"{prefix}answered", step=number, made=_id_in(content))
-        if (await settle(hands.reader, form, [after])).state != after:
+        found = await settle(hands.reader, form, lambda state: form.reached(before, state, after))
+        if not form.reached(before, found.state, after):
             raise Surprise(f"step {number} was answered as done, and reading back shows that it is not")
         journal.write(f"{prefix}verified", step=number)
         return
@@ -144,8 +158,8 @@ async def _went_through(
         journal.write(f"{prefix}not_done", step=number, reason=str(error))
         return False
     journal.write(f"{prefix}in_doubt", step=number, reason=str(error))
-    found = await settle(hands.reader, form, [after])
-    if found.state == after:
+    found = await settle(hands.reader, form, lambda state: form.reached(before, state, after))
+    if form.reached(before, found.state, after):
         journal.write(f"{prefix}verified", step=number, found=True)
         return True
     if found.state != before:

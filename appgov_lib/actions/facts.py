@@ -32,6 +32,21 @@ class OpenFinding:
 
 
 @dataclass(frozen=True)
+class Guards:
+    """Policies of the tenant that an action may tighten; see `tenant_asks`."""
+
+    tenant_id: str = "tenant"
+    consent_rules: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+    """All rules that let something in, by consent policy; for policies that let in too much."""
+    asking: Row | None = None
+    """The policy for asking an administrator."""
+    limits: Row | None = None
+    """The parts of the policy for secrets and certificates of all apps."""
+    app_policy: str = ""
+    """An app management policy of the tenant's own that is strict enough for any app."""
+
+
+@dataclass(frozen=True)
 class Facts:
     """State of the apps with open findings; every mapping is by service principal id unless said."""
 
@@ -61,6 +76,11 @@ class Facts:
     """Alerts of Graph about the app that nobody took up yet."""
     policy: Mapping[str, tuple[Row, Row]] = field(default_factory=dict)
     """What to write to the authorization policy and what is there, by name of the setting."""
+    people: Mapping[str, Row] = field(default_factory=dict)
+    """Users by id whom an action may be about; nobody on the protected list is among them."""
+    mail_rules: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = field(default_factory=dict)
+    """(user id, ids of inbox rules as far as the logs tell) of those that an app made rules for."""
+    guards: Guards = field(default_factory=lambda: Guards())
 
     def grant(self, service_principal_id: str, grant_id: str) -> Row | None:
         """One delegated grant of an app."""

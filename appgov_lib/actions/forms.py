@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 
+from appgov_lib.actions import people, tenant_settings
+from appgov_lib.actions.form import ID, KEY, Form, Member, State, guid
 from appgov_lib.actions.requests import Request
 from appgov_lib.errors import ConfigError
 
-State = dict[str, Any] | None
-"""What a request changes, as it is; None: there is no such object."""
-_ID, _KEY = "([0-9a-fA-F-]{36})", r"(?!\.{1,2}$)([A-Za-z0-9_.~%!-]+)"
+_ID, _KEY = ID, KEY
+__all__ = ["Form", "State", "differs", "form_of", "ids_in"]
 _WRITTEN = frozenset(
     {
         "accountEnabled",
@@ -32,38 +32,23 @@ _WRITTEN = frozenset(
     }
 )
 """Properties of apps that an action may write."""
-_REVIEW = ("isEnabled", "notifyReviewers", "remindersEnabled", "requestDurationInDays", "reviewers")
-
-
-@dataclass(frozen=True)
-class Form:
-    """One request, understood."""
-
-    kind: str
-    request: Request
-    read: str
-    """What to GET, relative to the endpoint."""
-    look: Callable[[Any], State]
-    """From what was read (None: not found; a list where `many`) to the state."""
-    after: Callable[[State], State]
-    """The state this request leads to."""
-    undo: Callable[[Any], Request | None]
-    """What restores the state, from what was read before; None: nothing does."""
-    many: bool = False
-    complete: Callable[[Any, str], Request] | None = None
-    """The request with what only the live tenant knows, from what was read and the endpoint."""
 
 
 def form_of(request: Request) -> Form:
     """The form of a request. Raises `ConfigError` for one that this program does not send."""
-    for method, pattern, make in _FORMS:
+    for method, pattern, make in (*_FORMS, *people.FORMS, *tenant_settings.FORMS):
         found = re.fullmatch(pattern, request.path)
-        if found and request.method == method and (request.body is None) == (method == "DELETE"):
+        if found and request.method == method and (request.body is None) == _is_bare(request):
             try:
                 return make(request, *found.groups())
             except (KeyError, TypeError, AttributeError):
                 break
     raise ConfigError(f"The request {request.method} {request.path[:120]!r} is none that appgov sends.")
+
+
+def _is_bare(request: Request) -> bool:
+    """Whether a request has no body."""
+    return request.method == "DELETE" or request.path.endswith("/revokeSignInSessions")
 
 
 def differs(expected: Mapping[str, Any] | None, found: State) -> bool:
@@ -98,17 +83,14 @@ def _properties(request: Request, path: str, selects: bool = True) -> Form:
     body = dict(request.body or {})
     if selects and not set(body) <= _WRITTEN:
         raise KeyError("a property that no action writes")
-    undo_method, kept = request.method, tuple(body)
-    if request.method == "PUT":
-        kept = _REVIEW  # it replaces the whole policy, so all of it has to be written back
     names = ",".join(("id", *body)) if selects else ""
 
     def undo(raw: Any) -> Request | None:
         """Write what was there."""
-        values = {name: _before(body.get(name), raw.get(name)) for name in kept}
+        values = {name: _before(body.get(name), raw.get(name)) for name in body}
         if any(not key.get("key") for key in values.get("keyCredentials") or ()):
             return None
-        return Request(undo_method, path, values)
+        return Request(request.method, path, values)
 
     def complete(raw: Any, endpoint: str) -> Request:
         """Certificates are written with their public key, which a list of apps does not show."""
@@ -148,75 +130,26 @@ def _before(like: Any, value: Any) -> Any:
 
 
 def _whole(request: Request, path: str) -> Form:
-    """PATCH or PUT of an object that is always read whole."""
+    """PATCH of an object that is always read whole."""
     return _properties(request, path, selects=False)
 
 
 # ---- objects that are removed and made ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Member:
-    """A kind of object that is removed by its id and made again under a new one."""
-
-    kind: str
-    names: tuple[str, ...]
-    """What it is made of."""
-    same: tuple[str, ...]
-    """What tells it from its neighbours."""
-
-    def state(self, raw: Any) -> State:
-        """What it is made of, whatever its id."""
-        if raw is None:
-            return None
-        found = {name: raw.get(name) for name in self.names}
-        if "scope" in found:
-            found["scope"] = " ".join(sorted(set(str(found["scope"] or "").split())))
-        return found
-
-    def removal(self, request: Request, path: str, back: str) -> Form:
-        """Its removal; `back` is where it is made again."""
-
-        def undo(raw: Any) -> Request | None:
-            """Make it again as it was."""
-            return Request("POST", back, {name: raw[name] for name in self.names if raw.get(name) is not None})
-
-        return Form(self.kind, request, path, self.state, lambda _: None, undo)
-
-    def making(self, request: Request, path: str, listed: str) -> Form:
-        """Making it again; `listed` is where one like it would be found."""
-        body = request.body or {}
-        wanted = {name: body.get(name) for name in self.names}
-
-        def look(raw: Any) -> State:
-            """The one like it, if there is one."""
-            found = [row for row in raw if all(row.get(name) == wanted[name] for name in self.same)]
-            return self.state(found[0]) if found else None
-
-        return Form(
-            f"new {self.kind}",
-            request,
-            listed,
-            look,
-            lambda _: self.state(wanted),
-            lambda _: None,
-            many=True,
-        )
-
-
-_GRANT = _Member(
+_GRANT = Member(
     "grant",
     ("clientId", "consentType", "principalId", "resourceId", "scope"),
     ("clientId", "consentType", "principalId", "resourceId"),
 )
-_ASSIGNMENT = _Member("assignment", ("principalId", "resourceId", "appRoleId"), ("resourceId", "appRoleId"))
-_FEDERATED = _Member(
+_ASSIGNMENT = Member("assignment", ("principalId", "resourceId", "appRoleId"), ("resourceId", "appRoleId"))
+_FEDERATED = Member(
     "federated credential",
     ("name", "issuer", "subject", "claimsMatchingExpression", "audiences", "description"),
     ("name", "issuer", "subject", "audiences"),
 )
 _ROLE_PARTS = ("principalId", "roleDefinitionId", "directoryScopeId")
-_ROLE = _Member("role assignment", _ROLE_PARTS, _ROLE_PARTS)
+_ROLE = Member("role assignment", _ROLE_PARTS, _ROLE_PARTS)
 
 
 def _cut_grant(request: Request, path: str) -> Form:
@@ -235,21 +168,14 @@ def _cut_grant(request: Request, path: str) -> Form:
 def _new_grant(request: Request, path: str) -> Form:
     """POST of a delegated grant."""
     body = request.body or {}
-    clauses = f"clientId eq '{_guid(body['clientId'])}' and resourceId eq '{_guid(body['resourceId'])}'"
+    clauses = f"clientId eq '{guid(body['clientId'])}' and resourceId eq '{guid(body['resourceId'])}'"
     return _GRANT.making(request, path, f"{path}?$filter={quote(clauses)}")
 
 
 def _new_role(request: Request, path: str) -> Form:
     """POST of a directory role assignment."""
-    clause = f"principalId eq '{_guid((request.body or {})['principalId'])}'"
+    clause = f"principalId eq '{guid((request.body or {})['principalId'])}'"
     return _ROLE.making(request, path, f"{path}?$filter={quote(clause)}")
-
-
-def _guid(text: Any) -> str:
-    """An object id; KeyError for anything else, so that nothing else gets into a filter."""
-    if not re.fullmatch(_ID, str(text)):
-        raise KeyError("not an id")
-    return str(text)
 
 
 # ---- secrets and owners ----------------------------------------------------------------------------------------------
@@ -279,7 +205,7 @@ def _secret(request: Request, path: str) -> Form:
 def _owner(request: Request, path: str, owner: str = "") -> Form:
     """Adding or removing an owner."""
     adds = request.method == "POST"
-    owner = _guid(unquote(str((request.body or {})["@odata.id"]).rsplit("/", 1)[-1]) if adds else owner).lower()
+    owner = guid(unquote(str((request.body or {})["@odata.id"]).rsplit("/", 1)[-1]) if adds else owner).lower()
 
     def look(raw: Sequence[Mapping[str, Any]]) -> State:
         """Whether the person is an owner, and who else is."""
@@ -313,8 +239,7 @@ def _owner(request: Request, path: str, owner: str = "") -> Form:
 
 _FORMS: tuple[tuple[str, str, Callable[..., Form]], ...] = (
     ("PATCH", rf"(/v1\.0/(?:servicePrincipals|applications)/{_ID})", lambda r, path, _: _properties(r, path)),
-    ("PATCH", r"(/v1\.0/policies/(?:authorizationPolicy|defaultAppManagementPolicy))", _whole),
-    ("PUT", r"(/v1\.0/policies/adminConsentRequestPolicy)", _whole),
+    ("PATCH", r"(/v1\.0/policies/authorizationPolicy)", _whole),
     ("PATCH", rf"(/v1\.0/security/(?:alerts_v2|incidents)/{_KEY})", lambda r, path, _: _whole(r, path)),
     ("PATCH", rf"(/v1\.0/oauth2PermissionGrants/{_KEY})", lambda r, path, _: _cut_grant(r, path)),
     (
