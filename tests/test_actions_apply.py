@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from changing import KINDS, change, clock, disable_sign_in, get, planned, rows, settings, state
+from changing_people import KINDS as KINDS_OF_PEOPLE
 
 from appgov_lib.actions import apply as work
 from appgov_lib.actions.chosen import Part, from_file, from_record, plan_bytes
@@ -22,7 +23,7 @@ from appgov_lib.errors import ConfigError, SignInError
 from appgov_lib.extract.graph import only_reads
 from appgov_lib.sample import SampleTenant, running
 
-BY_HAND = {"renew_credential", "review_app", "review_settings"}
+BY_HAND = {"renew_credential", "reset_password", "review_app", "review_settings"}
 SAME_REQUESTS = {"remove_expired_credentials"}  # removes secrets and certificates as remove_credential does
 
 
@@ -56,7 +57,8 @@ def asked(tenant: SampleTenant) -> list[dict[str, Any]]:
 
 
 def test_every_kind_with_a_request_is_tried():
-    assert {kind.split(",")[0] for kind in KINDS} | BY_HAND | SAME_REQUESTS == set(ACTION_TYPES)
+    tried = {kind.split(",")[0] for kind in (*KINDS, *KINDS_OF_PEOPLE)}
+    assert tried | BY_HAND | SAME_REQUESTS == set(ACTION_TYPES)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "remove_credential, secret"])

@@ -255,7 +255,7 @@ WORDS = {
         (
             "Reach {person} by another way than mail, and find out whether the deeds in the finding were theirs.",
             "If not, an administrator resets the password: in the Entra admin center, or by PATCH /v1.0/users/{id} "
-            "with passwordProfile (forceChangePasswordNextSignIn true), which needs User-PasswordProfile.ReadWrite.All. "
+            "with passwordProfile (forceChangePasswordNextSignIn true); it needs User-PasswordProfile.ReadWrite.All. "
             "appgov neither makes, sends nor keeps a password.",
             "Check the sign-in methods of {person}: whoever held the account may have added one.",
             "End the sessions of {person} after that, not before.",

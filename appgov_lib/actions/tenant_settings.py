@@ -198,7 +198,7 @@ def _old_policy(request: Request, path: str, back: str) -> Form:
         made = {name: raw[name] for name in ("id", "displayName", "description") if raw.get(name) is not None}
         return None if raw.get("includes") or raw.get("excludes") else Request("POST", back, made)
 
-    return Form("consent policy", request, f"{path}?$expand=includes,excludes", look, lambda _: None, undo)
+    return Form("consent policy", request, path, look, lambda _: None, undo)
 
 
 def _limited(request: Request, path: str, policy: str = "") -> Form:

@@ -55,6 +55,14 @@ class Edits:
     assignments: Part = field(default_factory=Part)
     """By the client that holds them."""
     roles: Part = field(default_factory=Part)
+    mail_rules: Part = field(default_factory=Part)
+    """By user."""
+    consent_policies: Part = field(default_factory=Part)
+    conditions: Part = field(default_factory=Part)
+    """By consent policy and the part it belongs to."""
+    app_policies: Part = field(default_factory=Part)
+    limited: Part = field(default_factory=Part)
+    """Registrations by the app management policy that holds for them."""
     objects: dict[str, Record] = field(default_factory=dict)
     """Values written to single objects, by path."""
 

@@ -18,6 +18,7 @@ from appgov_lib.sample.catalogue import Catalogue
 from appgov_lib.sample.changes import APPS, GRANTS, REGISTRATIONS
 from appgov_lib.sample.edits import Record, merged
 from appgov_lib.sample.odata import GraphError
+from appgov_lib.sample.policy_writes import PolicyWrites
 
 _decode, _encode = msgspec.json.Decoder().decode, msgspec.json.Encoder().encode
 _ID = r"([0-9a-fA-F-]{36})"
@@ -59,27 +60,26 @@ class Writes:
         """Write over this catalogue."""
         self.catalogue, self.edits, self.changes = catalogue, catalogue.edits, catalogue.changes
         self._made = 0
-        self._routes: tuple[tuple[str, re.Pattern[str], Callable[..., Answer]], ...] = tuple(
-            (method, re.compile(pattern), action)
-            for method, pattern, action in (
-                ("PATCH", rf"^(/servicePrincipals|/applications)/{_ID}$", self._patch),
-                ("POST", rf"^(/servicePrincipals|/applications)/{_ID}/removePassword$", self._remove_password),
-                ("POST", rf"^/applications/{_ID}/owners/\$ref$", self._add_owner),
-                ("DELETE", rf"^/applications/{_ID}/owners/{_ID}/\$ref$", self._remove_owner),
-                ("PATCH", rf"^/oauth2PermissionGrants/{_KEY}$", self._patch_grant),
-                ("DELETE", rf"^/oauth2PermissionGrants/{_KEY}$", self._delete_grant),
-                ("POST", r"^/oauth2PermissionGrants$", self._add_grant),
-                ("DELETE", rf"^/servicePrincipals/{_ID}/appRoleAssignments/{_KEY}$", self._unassign),
-                ("POST", rf"^/servicePrincipals/{_ID}/appRoleAssignments$", self._assign),
-                ("DELETE", rf"^/applications/{_ID}/federatedIdentityCredentials/{_ID}$", self._remove_federated),
-                ("POST", rf"^/applications/{_ID}/federatedIdentityCredentials$", self._add_federated),
-                ("DELETE", rf"^/roleManagement/directory/roleAssignments/{_KEY}$", self._remove_role),
-                ("POST", r"^/roleManagement/directory/roleAssignments$", self._add_role),
-                ("PATCH", r"^(/policies/\w+)$", self._policy),
-                ("PUT", r"^(/policies/adminConsentRequestPolicy)$", self._policy),
-                ("PATCH", r"^(/security/(?:alerts_v2|incidents)/[\w.-]+)$", self._handle),
-            )
+        routes: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
+            ("PATCH", rf"^(/servicePrincipals|/applications)/{_ID}$", self._patch),
+            ("POST", rf"^(/servicePrincipals|/applications)/{_ID}/removePassword$", self._remove_password),
+            ("POST", rf"^/applications/{_ID}/owners/\$ref$", self._add_owner),
+            ("DELETE", rf"^/applications/{_ID}/owners/{_ID}/\$ref$", self._remove_owner),
+            ("PATCH", rf"^/oauth2PermissionGrants/{_KEY}$", self._patch_grant),
+            ("DELETE", rf"^/oauth2PermissionGrants/{_KEY}$", self._delete_grant),
+            ("POST", r"^/oauth2PermissionGrants$", self._add_grant),
+            ("DELETE", rf"^/servicePrincipals/{_ID}/appRoleAssignments/{_KEY}$", self._unassign),
+            ("POST", rf"^/servicePrincipals/{_ID}/appRoleAssignments$", self._assign),
+            ("DELETE", rf"^/applications/{_ID}/federatedIdentityCredentials/{_ID}$", self._remove_federated),
+            ("POST", rf"^/applications/{_ID}/federatedIdentityCredentials$", self._add_federated),
+            ("DELETE", rf"^/roleManagement/directory/roleAssignments/{_KEY}$", self._remove_role),
+            ("POST", r"^/roleManagement/directory/roleAssignments$", self._add_role),
+            ("PATCH", r"^(/policies/\w+)$", self._policy),
+            ("PUT", r"^(/policies/adminConsentRequestPolicy)$", self._policy),
+            ("PATCH", r"^(/security/(?:alerts_v2|incidents)/[\w.-]+)$", self._handle),
+            *PolicyWrites(self).routes(),
         )
+        self._routes = tuple((method, re.compile(pattern), action) for method, pattern, action in routes)
 
     def answer(self, request: Request, path: str) -> Answer:
         """Carry out one request. Raises GraphError where Graph would refuse it."""
@@ -237,7 +237,7 @@ class Writes:
             raise GraphError(
                 400, "Request_BadRequest", "A federated credential needs name, issuer, subject, audiences."
             )
-        record: Record = {"id": ids.guid(self.catalogue.world.seed, "written federated", self._next())}
+        record: Record = {"id": ids.guid(self.catalogue.world.seed, "written federated", self.number())}
         record |= {name: body[name] for name in names[:3]}
         record |= {"description": body.get("description"), "audiences": body["audiences"]}
         self.edits.federated.put(key.lower(), record)
@@ -294,14 +294,14 @@ class Writes:
                 return record
         raise _missing(key)
 
-    def _next(self) -> int:
+    def number(self) -> int:
         """Number of the object that is made next."""
         self._made += 1
         return self._made
 
     def _id(self, kind: str) -> str:
         """Id of an object that is made."""
-        return ids.opaque(self.catalogue.world.seed, f"written {kind}", self._next())
+        return ids.opaque(self.catalogue.world.seed, f"written {kind}", self.number())
 
 
 def _keys(before: list[Record], wanted: Any) -> list[Record]:
