@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import duckdb
 
@@ -122,7 +123,7 @@ def _granted_by(finding: OpenFinding, grants: Any) -> set[str]:
 
 
 def read_people(
-    con: duckdb.DuckDBPyConnection, findings: Sequence[OpenFinding], grants: Any, protected: frozenset[str]
+    con: duckdb.DuckDBPyConnection, findings: Sequence[OpenFinding], grants: Any, protected: frozenset[str] | None
 ) -> dict[str, Any]:
     """The fields of `Facts` about people; nothing is asked where no finding needs it."""
     wanted = [finding for finding in findings if finding.action in HANDLERS]
@@ -140,7 +141,8 @@ def read_people(
     }
     rules = sorted({*made, *mailboxes})
     users = _users(con, {*names, *(name for _, name, _ in rules)} - {""}) if names or rules else []
-    known = {user["user_id"]: user for user in users if user["user_id"] not in protected}
+    spared = {user["user_id"] for user in users} if protected is None else protected
+    known = {user["user_id"]: user for user in users if user["user_id"] not in spared}
     ids = {user["user_principal_name"]: key for key, user in known.items() if user["user_principal_name"]}
     held: dict[str, dict[str, set[str]]] = {}
     for maker, name, rule in rules:
@@ -191,7 +193,8 @@ def _rules_made(con: duckdb.DuckDBPyConnection, makers: dict[str, str]) -> Itera
 
 def _rule_id(text: str | None) -> str:
     """A rule's id as Graph writes it; nothing for what is none."""
-    return text if text and re.fullmatch("[A-Za-z0-9_+/=-]+", text) else ""
+    found = unquote(text or "")
+    return found if re.fullmatch("[A-Za-z0-9_+/=-]+", found) else ""
 
 
 # ---- requests and words ----------------------------------------------------------------------------------------------

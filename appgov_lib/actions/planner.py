@@ -161,14 +161,13 @@ class _Draft:
         return EFFORTS[self.effort] + math.log2(1 + users)
 
 
-def plan(con: duckdb.DuckDBPyConnection, protected: Iterable[str] = ()) -> None:
+def plan(con: duckdb.DuckDBPyConnection, protected: frozenset[str] | None = frozenset()) -> None:
     """Write `remediation_actions` for all open findings of active policies. Nothing is sent anywhere.
 
-    `protected` are ids of people about whom nothing is planned.
+    `protected` are ids, in lower case, of people about whom nothing is planned; None: it is about nobody.
     """
     facts = read_facts(con)
-    kept = frozenset(key.lower() for key in protected)
-    found = people_asks.read_people(con, facts.findings, facts.grants, kept)
+    found = people_asks.read_people(con, facts.findings, facts.grants, protected)
     facts = replace(facts, guards=tenant_asks.read_guards(con, facts.findings), **found)
     write_table(con, "remediation_actions", TYPES, map(vars, actions_for(facts)))
 

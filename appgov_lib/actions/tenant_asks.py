@@ -93,27 +93,30 @@ def read_guards(con: duckdb.DuckDBPyConnection, findings: Sequence[OpenFinding])
     """What planning has to know of the tenant's policies; nothing is asked where no finding needs it."""
     if not any(finding.action in ("change_setting", *HANDLERS) for finding in findings):
         return Guards()
-    tenant = con.execute("SELECT min(tenant_id) FROM stg_organization").fetchone()
+    tenant = _first(con, "SELECT min(tenant_id) FROM stg_organization")
     wide = con.execute(
         "SELECT policy_id, CAST(includes AS VARCHAR) FROM stg_permission_grant_policies "
         "WHERE lower(policy_id) IN (SELECT policy_id FROM consent_policy_widths "
         "WHERE is_custom AND is_listed AND is_for_users AND width = 'any') ORDER BY policy_id"
     ).fetchall()
-    asking = con.execute(
+    asking = _first(
+        con,
         "SELECT is_enabled, notifies_reviewers, sends_reminders, request_days, reviewers "
-        "FROM stg_admin_consent_request_policy ORDER BY policy_id LIMIT 1"
-    ).fetchone()
-    limits = con.execute(
+        "FROM stg_admin_consent_request_policy ORDER BY policy_id LIMIT 1",
+    )
+    limits = _first(
+        con,
         "SELECT is_enabled, CAST(application_password_rules AS VARCHAR), CAST(application_key_rules AS VARCHAR), "
-        "CAST(identifier_uri_rules AS VARCHAR) FROM stg_default_app_management_policy ORDER BY policy_id LIMIT 1"
-    ).fetchone()
-    strict = con.execute(
+        "CAST(identifier_uri_rules AS VARCHAR) FROM stg_default_app_management_policy ORDER BY policy_id LIMIT 1",
+    )
+    strict = _first(
+        con,
         "SELECT min(policy_id) FROM (SELECT policy_id FROM credential_rules WHERE holder = 'exception' "
         "AND (applies_after IS NULL OR applies_after <= TIMESTAMP '2000-01-01') GROUP BY policy_id HAVING "
         "count(*) FILTER (rule_type = 'asymmetricKeyLifetime' AND lifetime_days <= 365) > 0 AND "
         "count(*) FILTER (rule_type = 'passwordAddition' OR (rule_type = 'passwordLifetime' AND lifetime_days <= 180)) "
-        "> 0)"
-    ).fetchone()
+        "> 0)",
+    )
     return Guards(
         tenant_id=str((tenant and tenant[0]) or "tenant"),
         consent_rules={name: tuple(json.loads(text or "[]")) for name, text in wide},
@@ -121,6 +124,11 @@ def read_guards(con: duckdb.DuckDBPyConnection, findings: Sequence[OpenFinding])
         limits=_limits(*limits) if limits and limits[0] is not None else None,
         app_policy=str((strict and strict[0]) or ""),
     )
+
+
+def _first(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...] | None:
+    """The first row; the result is read to its end, so that the connection is free again."""
+    return next(iter(con.execute(sql).fetchall()), None)
 
 
 def _asking(enabled: bool, notifies: bool | None, reminds: bool | None, days: int | None, who: list[str]) -> Row:
