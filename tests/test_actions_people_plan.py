@@ -342,17 +342,19 @@ def test_guards_are_read_as_graph_writes_them(con: duckdb.DuckDBPyConnection):
     add(con, "stg_organization", tenant_id=TENANT)
     add(con, "stg_permission_grant_policies", policy_id="Ours", includes=json.dumps([WIDE]))
     add(con, "stg_permission_grant_policies", policy_id="narrow", includes="[]")
-    for name, width in (("ours", "any"), ("narrow", "low")):
-        add(
-            con, "consent_policy_widths", policy_id=name, is_custom=True, is_listed=True, is_for_users=True, width=width
-        )
+    own = "ManagePermissionGrantsForSelf."
+    add(con, "stg_authorization_policy", policy_id="a", user_consent_policies=[f"{own}Ours", f"{own}narrow"])
     add(con, "stg_admin_consent_request_policy", policy_id="p", is_enabled=False, reviewers=[f"/users/{PERSON}"])
     add(con, "stg_default_app_management_policy", policy_id="d", is_enabled=True,
         application_password_rules=json.dumps([OLD]))  # fmt: skip
-    for kind, days in (("asymmetricKeyLifetime", 180), ("passwordLifetime", 90)):
-        add(con, "credential_rules", policy_id=ROLE, holder="exception", rule_type=kind, lifetime_days=days)
-        add(con, "credential_rules", policy_id="a-later", holder="exception", rule_type=kind, lifetime_days=days,
-            applies_after="2026-01-01")  # fmt: skip
+    key = {"restrictionType": "asymmetricKeyLifetime", "state": "enabled", "maxLifetime": "P180D"}
+    secret = {"restrictionType": "passwordAddition", "state": "enabled", "maxLifetime": None}
+    later = {"restrictForAppsCreatedAfterDateTime": "2026-01-01T00:00:00Z"}
+    off = {**secret, "state": "disabled"}
+    own_rules = {"a-later": (secret, {**key, **later}), "b-off": (off, key), ROLE: (secret, key)}
+    for policy, (secrets, keys) in own_rules.items():
+        add(con, "stg_app_management_policies", policy_id=policy, is_enabled=True, password_rules=json.dumps([secrets]),
+            key_rules=json.dumps([keys]))  # fmt: skip
     found = read_guards(con, [of_setting("x")])
     assert (found.tenant_id, found.consent_rules, found.app_policy) == (TENANT, {"Ours": (WIDE,)}, ROLE)
     assert found.limits == {"isEnabled": True, "applicationRestrictions": {"passwordCredentials": [OLD]}}

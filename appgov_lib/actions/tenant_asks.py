@@ -27,6 +27,7 @@ LIMITS = {
 """Where a setting stands in the policy, its kind of rule, and the days that are recommended."""
 _FROM = "2000-01-01T00:00:00Z"
 """Apps created since are held by a new rule: all of them."""
+_FOR_USERS = "ManagePermissionGrantsForSelf."
 _ASKING = ("admin_consent_workflow", "admin_consent_reviewers", "admin_consent_duration")
 _NAMES = {"secret_lifetime": "secrets 180 days", "certificate_lifetime": "certificates 365 days"}
 
@@ -66,18 +67,14 @@ HANDLERS: dict[str, Callable[[OpenFinding, Facts], Iterator[Ask]]] = {"limit_cre
 def _is_limited(limits: Row, subject: str) -> bool:
     """Whether a rule as strict as recommended holds for all apps."""
     place, kind, days = LIMITS[subject]
-    rules = [
-        rule for rule in (limits["applicationRestrictions"] or {}).get(place) or () if rule.get("state") != "disabled"
-    ]
-    return bool(limits["isEnabled"]) and any(
-        rule.get("restrictionType") == kind and _days(rule.get("maxLifetime")) <= days and _is_old(rule)
-        for rule in rules
-    )
+    rules = [rule for rule in limits["applicationRestrictions"].get(place) or () if _is_in_force(rule)]
+    fitting = [rule for rule in rules if rule.get("restrictionType") == kind]
+    return bool(limits["isEnabled"]) and any(_days(rule.get("maxLifetime")) <= days for rule in fitting)
 
 
-def _is_old(rule: Row) -> bool:
-    """Whether a rule holds for apps of any age."""
-    return str(rule.get("restrictForAppsCreatedAfterDateTime") or "") <= _FROM
+def _is_in_force(rule: Row) -> bool:
+    """Whether a rule holds, and for apps of any age."""
+    return rule.get("state") != "disabled" and str(rule.get("restrictForAppsCreatedAfterDateTime") or "") <= _FROM
 
 
 def _days(lifetime: Any) -> int:
@@ -94,11 +91,12 @@ def read_guards(con: duckdb.DuckDBPyConnection, findings: Sequence[OpenFinding])
     if not any(finding.action in ("change_setting", *HANDLERS) for finding in findings):
         return Guards()
     tenant = _first(con, "SELECT min(tenant_id) FROM stg_organization")
-    wide = con.execute(
-        "SELECT policy_id, CAST(includes AS VARCHAR) FROM stg_permission_grant_policies "
-        "WHERE lower(policy_id) IN (SELECT policy_id FROM consent_policy_widths "
-        "WHERE is_custom AND is_listed AND is_for_users AND width = 'any') ORDER BY policy_id"
+    given = _first(con, "SELECT user_consent_policies FROM stg_authorization_policy ORDER BY policy_id LIMIT 1")
+    to_users = {str(name).lower() for name in (given and given[0]) or ()}
+    consent = con.execute(
+        "SELECT policy_id, CAST(includes AS VARCHAR) FROM stg_permission_grant_policies ORDER BY policy_id"
     ).fetchall()
+    rules = {name: _rows(text) for name, text in consent if f"{_FOR_USERS}{name}".lower() in to_users}
     asking = _first(
         con,
         "SELECT is_enabled, notifies_reviewers, sends_reminders, request_days, reviewers "
@@ -109,21 +107,35 @@ def read_guards(con: duckdb.DuckDBPyConnection, findings: Sequence[OpenFinding])
         "SELECT is_enabled, CAST(application_password_rules AS VARCHAR), CAST(application_key_rules AS VARCHAR), "
         "CAST(identifier_uri_rules AS VARCHAR) FROM stg_default_app_management_policy ORDER BY policy_id LIMIT 1",
     )
-    strict = _first(
-        con,
-        "SELECT min(policy_id) FROM (SELECT policy_id FROM credential_rules WHERE holder = 'exception' "
-        "AND (applies_after IS NULL OR applies_after <= TIMESTAMP '2000-01-01') GROUP BY policy_id HAVING "
-        "count(*) FILTER (rule_type = 'asymmetricKeyLifetime' AND lifetime_days <= 365) > 0 AND "
-        "count(*) FILTER (rule_type = 'passwordAddition' OR (rule_type = 'passwordLifetime' AND lifetime_days <= 180)) "
-        "> 0)",
-    )
+    own = con.execute(
+        "SELECT policy_id, CAST(password_rules AS VARCHAR), CAST(key_rules AS VARCHAR) "
+        "FROM stg_app_management_policies WHERE is_enabled ORDER BY policy_id"
+    ).fetchall()
     return Guards(
         tenant_id=str((tenant and tenant[0]) or "tenant"),
-        consent_rules={name: tuple(json.loads(text or "[]")) for name, text in wide},
+        consent_rules={
+            name: found
+            for name, found in rules.items()
+            if not name.lower().startswith("microsoft-") and any(map(_is_wide, found))
+        },
         asking=_asking(*asking) if asking and asking[0] is not None else None,
         limits=_limits(*limits) if limits and limits[0] is not None else None,
-        app_policy=str((strict and strict[0]) or ""),
+        app_policy=next((policy for policy, passwords, keys in own if _is_strict(_rows(passwords), _rows(keys))), ""),
     )
+
+
+def _is_strict(passwords: Sequence[Row], keys: Sequence[Row]) -> bool:
+    """Whether these rules hold any app as close as recommended."""
+    parts = {"passwordCredentials": passwords, "keyCredentials": keys}
+    policy = {"isEnabled": True, "applicationRestrictions": parts}
+    banned = any(rule.get("restrictionType") == "passwordAddition" and _is_in_force(rule) for rule in passwords)
+    return _is_limited(policy, "certificate_lifetime") and (banned or _is_limited(policy, "secret_lifetime"))
+
+
+def _rows(text: str | None) -> tuple[Row, ...]:
+    """The objects of a JSON array."""
+    found = json.loads(text) if text else None
+    return tuple(row for row in found if isinstance(row, dict)) if isinstance(found, list) else ()
 
 
 def _first(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...] | None:
