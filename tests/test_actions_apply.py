@@ -329,7 +329,7 @@ def test_an_approved_file_is_taken_with_its_hash_alone(tenant: SampleTenant, tmp
         {
             "method": "PATCH",
             "path": "/v1.0/users/11111111-1111-1111-1111-111111111111",
-            "body": {"accountEnabled": False},
+            "body": {"passwordProfile": {"password": "x"}},
         },
         {"method": "DELETE", "path": "/v1.0/applications/11111111-1111-1111-1111-111111111111", "body": None},
         {"method": "PATCH", "path": "/v1.0/servicePrincipals/11111111-1111-1111-1111-111111111111/../x", "body": {}},
