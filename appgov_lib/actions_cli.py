@@ -82,17 +82,7 @@ def _looking(actions: click.Group, common: Decorator) -> None:
         settings: Settings, as_json: bool, quiet: bool, file: Path, ids: tuple[str, ...], safe: bool
     ) -> int:
         """Write chosen actions to FILE for approval and print its SHA-256, which `apply --plan` asks for."""
-        from appgov_lib.actions.chosen import plan_bytes
-
-        chosen = _chosen(settings, ids, safe)
-        content = plan_bytes(chosen)
-        private_write(file.absolute(), content)
-        digest = hashlib.sha256(content).hexdigest()
-        if as_json:
-            print_json({"file": str(file), "sha256": digest, "actions": [action.action_id for action in chosen]})
-        else:
-            click.echo(f"{digest}  {clean(file, 400)}")
-        return ExitCode.DONE
+        return _saved(file, _chosen(settings, ids, safe), as_json)
 
     @actions.command(name="outcomes")
     @common
@@ -136,6 +126,20 @@ def _looking(actions: click.Group, common: Decorator) -> None:
                 counted = ", ".join(f"{count} {outcome}" for outcome, count in row["requests"].items()) or "nothing"
                 click.echo(f"{row['run']}  {clean(row['state'], 200)}  {counted}")
         return ExitCode.DONE
+
+
+def _saved(file: Path, chosen: list[Planned], as_json: bool) -> int:
+    """Write a plan file and print its SHA-256."""
+    from appgov_lib.actions.chosen import plan_bytes
+
+    content = plan_bytes(chosen)
+    private_write(file.absolute(), content)
+    digest = hashlib.sha256(content).hexdigest()
+    if as_json:
+        print_json({"file": str(file), "sha256": digest, "actions": [action.action_id for action in chosen]})
+    else:
+        click.echo(f"{digest}  {clean(file, 400)}")
+    return ExitCode.DONE
 
 
 def _changing(actions: click.Group, common: Decorator, hold: Hold, clock: Callable[[], datetime]) -> None:
@@ -187,6 +191,36 @@ def _changing(actions: click.Group, common: Decorator, hold: Hold, clock: Callab
         with hold(settings):
             found = work.apply(settings, chosen, clock=clock, irreversible=irreversible, tell=tell)
         return _done(found, as_json)
+
+    @actions.command(name="mail-rules")
+    @common
+    @asks_graph
+    @click.argument("user_id")
+    @click.option("--rules", multiple=True, metavar="ID[,ID]...", help="Rules that are to go, with --save.")
+    @click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Write a plan that removes them.")
+    def actions_mail_rules(
+        settings: Settings, as_json: bool, quiet: bool, user_id: str, rules: tuple[str, ...], save: Path | None
+    ) -> int:
+        """The inbox rules of the user USER_ID as they are now; with --rules and --save a plan that removes some.
+
+        It reads, and changes nothing. The sign-in that reads needs MailboxSettings.Read for it.
+        """
+        from appgov_lib.actions.mailbox import mail_rules, removal
+
+        found = mail_rules(settings, user_id)
+        if save or rules:
+            wanted = [key.strip() for text in rules for key in text.split(",") if key.strip()]
+            if not save:
+                raise ConfigError("--rules needs --save FILE: a plan that removes them.")
+            return _saved(save, [removal(user_id, found, wanted)], as_json)
+        if as_json:
+            print_json(found)
+        else:
+            for rule in found:
+                click.echo(f"{clean(rule.get('id'), 80)}  {clean(rule.get('displayName'), 160)}")
+                click.echo(f"    when {clean(json.dumps(rule.get('conditions')), 300)}")
+                click.echo(f"    then {clean(json.dumps(rule.get('actions')), 300)}")
+        return ExitCode.DONE
 
     @actions.command(name="undo")
     @common

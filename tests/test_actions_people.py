@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from changing import clock, planned, settings, state
 from changing_people import KINDS, OWN_POLICY, mailboxes, state_of_policies
 from reading_http import get, rows
 
+from appgov_lib.__main__ import main
 from appgov_lib.actions import apply as work
 from appgov_lib.actions import people
 from appgov_lib.actions.chosen import from_record
@@ -21,6 +24,7 @@ from appgov_lib.actions.journal import Journal, all_runs, read
 from appgov_lib.actions.requests import Request
 from appgov_lib.errors import ConfigError
 from appgov_lib.sample import SampleTenant, running
+from appgov_lib.settings import Settings
 
 pytestmark = pytest.mark.changes_a_tenant
 POLICIES = "/v1.0/policies/permissionGrantPolicies"
@@ -197,4 +201,33 @@ def test_a_rule_with_a_name_that_breaks_out_comes_back_letter_by_letter(tenant: 
     now = get(tenant, f"/v1.0/users/{user_id}/mailFolders/inbox/messageRules")["value"]
     back = next(rule for rule in now if rule["displayName"] == hostile["displayName"])
     assert {**back, "id": 0} == {**hostile, "id": 0}
-    assert json.dumps(back)
+
+
+def said(here: Settings, *words: str) -> tuple[int, str]:
+    """(exit code, standard output) of one `appgov actions` command."""
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as text:
+        patch.setenv("APPGOV_HOME", str(here.home))
+        patch.setenv("APPGOV_GRAPH_ENDPOINT", here.endpoint)
+        with pytest.raises(SystemExit) as end:
+            main(["actions", *words])
+    return int(end.value.code or 0), text.getvalue()
+
+
+def test_rules_are_listed_chosen_approved_and_removed(tenant: SampleTenant, tmp_path: Path):
+    here, before = settings(tenant, tmp_path), whole(tenant)
+    user_id, rules = next(iter(mailboxes(tenant).items()))
+    code, text = said(here, "mail-rules", user_id)
+    assert (code, len(text.splitlines())) == (0, 3 * len(rules))
+    assert json.loads(said(here, "mail-rules", user_id, "--json")[1])[0]["displayName"] == "Newsletters"
+    file = str(tmp_path / "plan.json")
+    code, text = said(here, "mail-rules", user_id, "--rules", rules[-1]["id"], "--save", file, "--json")
+    digest = json.loads(text)["sha256"]
+    assert code == 0
+    code, text = said(here, "apply", "--plan", file, "--sha256", digest, "--confirm", "--json", "--quiet")
+    assert (code, [step["outcome"] for step in json.loads(text)["steps"]]) == (0, ["done"])
+    assert len(mailboxes(tenant)[user_id]) == len(rules) - 1
+    assert said(here, "undo", json.loads(text)["run"], "--confirm", "--quiet")[0] == 0
+    assert whole(tenant) == before
+    for wrong in (("ada@example.org",), (user_id, "--rules", "x", "--save", file), (user_id, "--rules", "x")):
+        assert said(here, "mail-rules", *wrong)[0] == 2
+    assert said(here, "mail-rules", SOMEBODY)[0] != 0

@@ -103,6 +103,13 @@ def _account(request: Request, path: str) -> Form:
     )
 
 
+def rules_of(user_id: str) -> Form:
+    """Where the inbox rules of a user are listed; nothing is sent by it."""
+    path = f"{_user(user_id)}/mailFolders/inbox/messageRules"
+    nothing = Request("GET", path)
+    return Form("inbox rules", nothing, path, lambda _: None, lambda _: None, lambda _: None, many=True)
+
+
 FORMS: tuple[tuple[str, str, Callable[..., Form]], ...] = (
     ("POST", rf"(/v1\.0/users/{ID})/revokeSignInSessions", lambda r, path, _: _sessions(r, path)),
     ("PATCH", rf"(/v1\.0/users/{ID})", lambda r, path, _: _account(r, path)),
