@@ -94,7 +94,9 @@ class Action:
     action_id: str
     priority: int
     app_id: str
+    """Empty where it is about a person or the tenant."""
     service_principal_id: str
+    """What it is about: an app, else the id of a person or of the tenant."""
     display_name: str
     action_type: str
     title: str
