@@ -84,6 +84,26 @@ def _looking(actions: click.Group, common: Decorator) -> None:
         """Write chosen actions to FILE for approval and print its SHA-256, which `apply --plan` asks for."""
         return _saved(file, _chosen(settings, ids, safe), as_json)
 
+    @actions.command(name="request")
+    @common
+    @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+    @click.option("--kind", required=True, help="What to do, e.g. block_app; an unknown kind lists them all.")
+    @click.option("--app", required=True, metavar="ID", help="Application (client) id, or id of the service principal.")
+    @click.option("--assignment", default="", metavar="ID", help="Of a user or group, for remove_user_assignment.")
+    def actions_request(
+        settings: Settings, as_json: bool, quiet: bool, file: Path, kind: str, app: str, assignment: str
+    ) -> int:
+        """Write an action that no finding asks for to FILE, e.g. deleting an app, and print the file's SHA-256.
+
+        `apply --plan` compares it with the tenant and carries it out like any other plan.
+        """
+        from appgov_lib.actions.on_request import ON_REQUEST, requested
+
+        if kind not in ON_REQUEST:
+            raise ConfigError(f"{kind[:80]!r} is none of the kinds that can be asked for: {', '.join(ON_REQUEST)}.")
+        with warehouse(settings) as con:
+            return _saved(file, [requested(con, kind, app, assignment)], as_json)
+
     @actions.command(name="outcomes")
     @common
     @click.option("--weekly", is_flag=True, help="Sum up the risk removed by the date at which it was gone.")
@@ -126,20 +146,6 @@ def _looking(actions: click.Group, common: Decorator) -> None:
                 counted = ", ".join(f"{count} {outcome}" for outcome, count in row["requests"].items()) or "nothing"
                 click.echo(f"{row['run']}  {clean(row['state'], 200)}  {counted}")
         return ExitCode.DONE
-
-
-def _saved(file: Path, chosen: list[Planned], as_json: bool) -> int:
-    """Write a plan file and print its SHA-256."""
-    from appgov_lib.actions.chosen import plan_bytes
-
-    content = plan_bytes(chosen)
-    private_write(file.absolute(), content)
-    digest = hashlib.sha256(content).hexdigest()
-    if as_json:
-        print_json({"file": str(file), "sha256": digest, "actions": [action.action_id for action in chosen]})
-    else:
-        click.echo(f"{digest}  {clean(file, 400)}")
-    return ExitCode.DONE
 
 
 def _changing(actions: click.Group, common: Decorator, hold: Hold, clock: Callable[[], datetime]) -> None:
@@ -246,6 +252,20 @@ def _chosen(settings: Settings, ids: tuple[str, ...], safe: bool) -> list[Planne
         raise ConfigError("Say which actions: --ids or --safe.")
     with warehouse(settings) as con:
         return safe_ones(con) if safe else by_ids(con, wanted)
+
+
+def _saved(file: Path, chosen: list[Planned], as_json: bool) -> int:
+    """Write a plan file and print its SHA-256."""
+    from appgov_lib.actions.chosen import plan_bytes
+
+    content = plan_bytes(chosen)
+    private_write(file.absolute(), content)
+    digest = hashlib.sha256(content).hexdigest()
+    if as_json:
+        print_json({"file": str(file), "sha256": digest, "actions": [action.action_id for action in chosen]})
+    else:
+        click.echo(f"{digest}  {clean(file, 400)}")
+    return ExitCode.DONE
 
 
 def _teller(quiet: bool) -> Callable[[str], None]:

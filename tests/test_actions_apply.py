@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 from changing import KINDS, change, clock, disable_sign_in, get, planned, rows, settings, state
+from changing_apps import APP_KINDS
 from changing_people import KINDS as KINDS_OF_PEOPLE
 
 from appgov_lib.actions import apply as work
 from appgov_lib.actions.chosen import Part, from_file, from_record, plan_bytes
 from appgov_lib.actions.forms import form_of
 from appgov_lib.actions.journal import FILE, all_runs, read, run_dir
+from appgov_lib.actions.on_request import ON_REQUEST
 from appgov_lib.actions.planner import ACTION_TYPES
 from appgov_lib.actions.requests import Request
 from appgov_lib.errors import ConfigError, SignInError
@@ -57,8 +59,9 @@ def asked(tenant: SampleTenant) -> list[dict[str, Any]]:
 
 
 def test_every_kind_with_a_request_is_tried():
-    tried = {kind.split(",")[0] for kind in (*KINDS, *KINDS_OF_PEOPLE)}
-    assert tried | BY_HAND | SAME_REQUESTS == set(ACTION_TYPES)
+    tried = {kind.split(",")[0] for kind in (*KINDS, *APP_KINDS, *KINDS_OF_PEOPLE)}
+    # undo restores an app
+    assert tried | BY_HAND | SAME_REQUESTS == {*ACTION_TYPES, *ON_REQUEST} - {"restore_app"}
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "remove_credential, secret"])
@@ -91,6 +94,7 @@ CONSENT = {"isEnabled": False, "notifyReviewers": False, "remindersEnabled": Fal
     ("method", "path", "body"),
     [
         ("PATCH", "/security/alerts_v2", ALERT),
+        ("PATCH", "/security/incidents", ALERT),
         ("PATCH", "/policies/defaultAppManagementPolicy", {"isEnabled": False}),
         ("PUT", "/policies/adminConsentRequestPolicy", {**CONSENT, "reviewers": []}),
     ],
@@ -99,7 +103,7 @@ def test_what_only_a_plan_file_asks_for(
     tenant: SampleTenant, tmp_path: Path, method: str, path: str, body: dict[str, Any]
 ):
     here = settings(tenant, tmp_path)
-    path = f"{path}/{rows(tenant, '/v1.0' + path)[0]['id']}" if path.endswith("alerts_v2") else path
+    path = f"{path}/{rows(tenant, '/v1.0' + path)[0]['id']}" if path.startswith("/security") else path
     request = {"method": method, "path": f"/v1.0{path}", "body": body}
     action = from_record({"action_id": "x", "title": "By hand", "requests": [request]})
     before = get(tenant, f"/v1.0{path}")
@@ -331,7 +335,7 @@ def test_an_approved_file_is_taken_with_its_hash_alone(tenant: SampleTenant, tmp
             "path": "/v1.0/users/11111111-1111-1111-1111-111111111111",
             "body": {"passwordProfile": {"password": "x"}},
         },
-        {"method": "DELETE", "path": "/v1.0/applications/11111111-1111-1111-1111-111111111111", "body": None},
+        {"method": "DELETE", "path": "/v1.0/users/11111111-1111-1111-1111-111111111111", "body": None},
         {"method": "PATCH", "path": "/v1.0/servicePrincipals/11111111-1111-1111-1111-111111111111/../x", "body": {}},
         {"method": "DELETE", "path": "/v1.0/oauth2PermissionGrants/..", "body": None},
         {"method": "DELETE", "path": "/v1.0/oauth2PermissionGrants/a?x=1", "body": None},

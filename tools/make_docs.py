@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import click
@@ -348,11 +349,8 @@ def detections() -> str:
         parts.append(f"## {name}\n\n" + table(("area", *OUTCOMES), [*counts, total]))
     parts.append("\n".join(f"- *{outcome}*: {meaning}" for outcome, meaning in OUTCOMES.items()))
     for area, title in content["areas"].items():
-        rows = (
-            (d["id"], d["idea"], d["verdict"], code(d["policies"]), d.get("why", "-"))
-            for d in listed
-            if d["area"] == area
-        )
+        here = [d for d in listed if d["area"] == area]
+        rows = ((d["id"], d["idea"], d["verdict"], code(d["policies"]), d.get("why", "-")) for d in here)
         parts += [
             f"## {title}",
             table(("id", "what it is about", "here", "policies", "what differs or is missing"), rows),
@@ -362,6 +360,7 @@ def detections() -> str:
 
 def pages() -> dict[str, str]:
     """File name -> content of every generated page."""
+    actions = run_path(str(ROOT / "tools" / "actions_page.py"))
     return {
         "commands.md": commands(),
         "models.md": models(),
@@ -372,6 +371,7 @@ def pages() -> dict[str, str]:
         "permissions-needed.md": permissions_needed(),
         "capabilities.md": capabilities(),
         "detections.md": detections(),
+        "actions.md": page("Actions", *actions["parts"](load("policies/policies.toml")["policy"], table)),
     }
 
 

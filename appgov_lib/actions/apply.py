@@ -15,9 +15,10 @@ from typing import Any
 
 from appgov_lib import __version__
 from appgov_lib.actions import journal as journals
-from appgov_lib.actions.carry import Hands, Surprise, carry_out, clear_up, take_back, undo_form
+from appgov_lib.actions.carry import Hands, Surprise, carry_out, clear_up, take_back, undo_of, undone_state
 from appgov_lib.actions.check import REFUSED, Checked, check_all
 from appgov_lib.actions.chosen import Planned, from_record, plan_bytes
+from appgov_lib.actions.forms import form_of
 from appgov_lib.actions.journal import Clock, Journal, Told, as_record, runs_dir
 from appgov_lib.actions.live import difference, look
 from appgov_lib.actions.protected import Protection, protection
@@ -162,7 +163,8 @@ def undo(settings: Settings, run: str, *, clock: Clock, confirm: bool = False, t
                         await clear_up(hands, step)
                     outcome = step.outcome
                     if outcome == "done":
-                        outcome = "cannot be undone" if step.undo is None else await take_back(hands, step)
+                        final = step.undo is None and form_of(step.request).made is None
+                        outcome = "cannot be undone" if final else await take_back(hands, step)
                     tell(f"step {step.number}: {outcome}: {step.title}")
                     done.append(_row(step.number, step.action_id, step.title, outcome, step.undo))
             except (Surprise, GraphError) as surprise:
@@ -199,13 +201,16 @@ def _undo_dry(settings: Settings, run: str) -> Result:
             for step in reversed(told.steps):
                 row = _row(step.number, step.action_id, step.title, step.outcome, step.undo)
                 if step.outcome in ("done", "unknown", "undo unknown"):
-                    if step.undo is None:
+                    back = await undo_of(reader, step)
+                    if back is None:
                         row["outcome"] = "cannot be undone"
                     else:
-                        seen = await look(reader, undo_form(step))
-                        row["outcome"] = "already undone" if seen.state == step.before else "would be undone"
-                        row["diff"] = difference(seen.state, step.before)
-                        if seen.state not in (step.before, step.after):
+                        form = form_of(back)
+                        seen, wanted = await look(reader, form), undone_state(step, form)
+                        ended = seen.state in (step.before, wanted)
+                        row["outcome"] = "already undone" if ended else "would be undone"
+                        row["diff"] = difference(seen.state, wanted)
+                        if not ended and seen.state != step.after:
                             row["outcome"] = "changed by somebody else since"
                 rows.append(row)
         bad = ("cannot be undone", "changed by somebody else since")
@@ -266,7 +271,8 @@ async def _clients(settings: Settings, stack: AsyncExitStack) -> tuple[GraphClie
 
 async def guarded(settings: Settings, reader: GraphClient, writer_app: str = "") -> Protection:
     """What is protected: the list, and the apps by which we read and write."""
-    own = {os.environ.get("AZURE_CLIENT_ID", ""): "the app that reads", writer_app: "the app that changes"}
+    said = settings.profile.credential.client_id or os.environ.get("AZURE_CLIENT_ID", "")
+    own = {said: "the app that reads", writer_app: "the app that changes"}
     own[os.environ.get(f"{PREFIX}CLIENT_ID", "")] = "the app that changes"
     token = await reader.credential.get_token(f"{settings.endpoint}/.default")
     claims = read_claims(token.token)

@@ -1,4 +1,4 @@
-"""What a finding asks for: one thing to change."""
+"""One thing a finding asks for."""
 
 from __future__ import annotations
 

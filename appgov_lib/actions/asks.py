@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from appgov_lib.actions import people_asks, tenant_asks
+from appgov_lib.actions.app_asks import HANDLERS as _OF_APPS
+from appgov_lib.actions.app_asks import stop_elsewhere
 from appgov_lib.actions.ask import Ask
 from appgov_lib.actions.facts import Facts, OpenFinding, Row, listed_permissions
 
@@ -96,6 +98,12 @@ def _disable(safe: bool) -> Callable[[OpenFinding, Facts], Iterator[Ask]]:
     return handler
 
 
+def _disable_or_block(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
+    """Disable sign-in, everywhere where the app is ours and open to other tenants; block an app that is not here."""
+    yield from _disable(safe=False)(finding, facts)
+    yield from stop_elsewhere(finding, facts)
+
+
 def _credential(action_type: str) -> Callable[[OpenFinding, Facts], Iterator[Ask]]:
     """A handler about the credential that the evidence names."""
 
@@ -166,7 +174,7 @@ _HANDLERS: dict[str, Callable[[OpenFinding, Facts], Iterator[Ask]]] = {
     "remove_extra_grants": _remove_listed,
     "remove_user_grants": _remove_user_grants,
     "reduce_privilege": _reduce_privilege,
-    "disable_sign_in": _disable(safe=False),
+    "disable_sign_in": _disable_or_block,
     "disable_unused_app": _disable(safe=True),
     "remove_credential": _credential("remove_credential"),
     "renew_credential": _credential("renew_credential"),
@@ -181,4 +189,5 @@ _HANDLERS: dict[str, Callable[[OpenFinding, Facts], Iterator[Ask]]] = {
     "review_settings": _review_settings,
     **people_asks.HANDLERS,
     **tenant_asks.HANDLERS,
+    **_OF_APPS,
 }

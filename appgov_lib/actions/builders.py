@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from appgov_lib.actions import people_asks, requests, tenant_asks
+from appgov_lib.actions.app_builders import CHANGES as _OF_APPS
 from appgov_lib.actions.ask import Ask
 from appgov_lib.actions.facts import Facts, Row
 from appgov_lib.actions.requests import Change
@@ -211,4 +212,5 @@ CHANGES: dict[str, Callable[[str, list[Ask], Row, Facts], Built]] = {
     "review_settings": _review,
     **people_asks.CHANGES,
     **tenant_asks.CHANGES,
+    **_OF_APPS,
 }

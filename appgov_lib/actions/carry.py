@@ -6,12 +6,12 @@ Whatever is not as expected ends it. A request whose answer is missing is not gu
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from appgov_lib.actions.chosen import Part
-from appgov_lib.actions.form import MADE
-from appgov_lib.actions.forms import Form, State, differs, form_of
+from appgov_lib.actions.form import Form, State
+from appgov_lib.actions.forms import differs, form_of
 from appgov_lib.actions.journal import Journal, Step, as_record
 from appgov_lib.actions.live import difference, look, settle
 from appgov_lib.actions.requests import Request
@@ -52,7 +52,7 @@ async def carry_out(hands: Hands, number: int, action_id: str, title: str, part:
     ):
         raise Surprise(f"before step {number} the live state was not the plan's")
     undo = form.undo(seen.raw)
-    if undo is None and not hands.irreversible:
+    if undo is None and form.made is None and not hands.irreversible:
         raise Surprise(f"step {number} cannot be undone, and that was not allowed")
     request = form.complete(seen.raw, hands.reader.endpoint) if form.complete else part.request
     lines = {"action_id": action_id, "title": title, "request": as_record(request), "undo": as_record(undo)}
@@ -62,24 +62,36 @@ async def carry_out(hands: Hands, number: int, action_id: str, title: str, part:
 
 async def take_back(hands: Hands, step: Step) -> str:
     """Undo one step that was done; `undone`, or `already undone`. Raises `Surprise`."""
-    if step.undo is None:
+    undo = await undo_of(hands.reader, step)
+    if undo is None:
         raise Surprise(f"step {step.number} cannot be undone: {step.title}")
-    form = undo_form(step)
-    seen = await look(hands.reader, form)
-    if seen.state == step.before:
+    form = form_of(undo)
+    seen, wanted = await look(hands.reader, form), undone_state(step, form)
+    if seen.state in (step.before, wanted):
         hands.journal.write("undo_verified", step=step.number, sent=False)
         return "already undone"
     if seen.state != step.after:
         found = "; ".join(difference(step.after, seen.state))
         raise Surprise(f"step {step.number} was changed by somebody else since: {found}")
-    request = form.complete(seen.raw, hands.reader.endpoint) if form.complete else step.undo
-    if MADE in step.undo.path:
-        # the id of what was made is read from the tenant: the answer that told it may have been lost
-        request = replace(step.undo, path=step.undo.path.replace(MADE, (form.made and form.made(seen.raw)) or ""))
-        form_of(request)
-    lines = {"request": as_record(request), "after": step.before}
+    request = form.complete(seen.raw, hands.reader.endpoint) if form.complete else undo
+    lines = {"request": as_record(request), "after": wanted}
     await _send(hands, form, request, step.number, "undo_", seen.state, lines)
     return "undone"
+
+
+async def undo_of(reader: GraphClient, step: Step) -> Request | None:
+    """What undoes a step: as the journal has it, or with the id of what the step made; None: nothing does."""
+    form = form_of(step.request)
+    if step.undo is not None or form.made is None:
+        return step.undo
+    seen = await look(reader, form)
+    # gone or another meanwhile: then the request itself says how it is, and there is nothing to take back
+    return form.made(seen.raw) if seen.state == step.after else step.request
+
+
+def undone_state(step: Step, form: Form) -> State:
+    """The state that undoing leads to; `form` is that of the undo."""
+    return form.after(step.after) if form.loose else step.before
 
 
 async def clear_up(hands: Hands, step: Step) -> None:
@@ -104,14 +116,9 @@ async def clear_up(hands: Hands, step: Step) -> None:
 
 
 async def _is_back(hands: Hands, step: Step) -> bool:
-    """Whether what was removed is there again, under whatever id."""
-    return (await look(hands.reader, undo_form(step))).state == step.before
-
-
-def undo_form(step: Step) -> Form:
-    """Where to look before and after undoing a step: what was made is found as it was after making it."""
-    assert step.undo is not None
-    return form_of(step.request if MADE in step.undo.path else step.undo)
+    """Whether it is as before again, under whatever id."""
+    form = form_of(step.undo or step.request)
+    return (await look(hands.reader, form)).state in (step.before, undone_state(step, form))
 
 
 async def _send(

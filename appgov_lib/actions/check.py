@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from appgov_lib.actions.app_forms import about_another
 from appgov_lib.actions.chosen import Part, Planned
-from appgov_lib.actions.forms import Form, State, differs, form_of
+from appgov_lib.actions.form import Form, State
+from appgov_lib.actions.forms import differs, form_of
 from appgov_lib.actions.live import Look, difference, look
 from appgov_lib.actions.protected import Protection
 from appgov_lib.actions.requests import Request
+from appgov_lib.errors import ConfigError
 from appgov_lib.extract.graph import GraphClient, GraphError
 
 READY, ALREADY, REFUSED = "ready", "already done", "refused"
@@ -57,6 +60,8 @@ async def check(
         return Checked(action.action_id, action.title, REFUSED, "a person has to act: it has no request", True)
     app = await _app(reader, action.service_principal_id, apps)
     protected = guard.refusal(app, action.app_id, action.service_principal_id)
+    if action.app_id.lower() in guard.microsoft_apps:
+        protected = protected or "protected: Microsoft's own app"
     if not protected and app is not None and str(app.get("appId")).lower() != action.app_id.lower():
         protected = "the service principal belongs to another app than in the plan"
     if protected:
@@ -87,7 +92,9 @@ def judged(form: Form, part: Part, seen: Look, guard: Protection) -> CheckedPart
     after = form.after(seen.state)
     verdict, reason = READY, ""
     shown = {name: value for name, value in (seen.state or {}).items() if name != "others"}
-    protected = guard.refusal(None, part.request.path, part.request.body, shown)
+    # what was deleted has no live service principal to tell whose app it is
+    gone = seen.raw if form.kind == "deletion" else None
+    protected = guard.refusal(gone, part.request.path, part.request.body, shown)
     if protected:
         verdict, reason = REFUSED, protected
     elif seen.state == after:
@@ -96,13 +103,13 @@ def judged(form: Form, part: Part, seen: Look, guard: Protection) -> CheckedPart
         verdict, reason = REFUSED, f"the live state is not the plan's: {_told(part.expected, seen.state)}"
     elif seen.state is None and not form.kind.startswith("new "):
         verdict, reason = REFUSED, "what it changes is not there"
-    undo = form.undo(seen.raw) if verdict == READY else part.request
+    undone = verdict != READY or form.made is not None or form.undo(seen.raw) is not None
     return CheckedPart(
         part.request.method,
         part.request.path,
         verdict,
         reason,
-        undo is not None,
+        undone,
         tuple(difference(seen.state, after)) if verdict == READY else (),
     )
 
@@ -120,7 +127,10 @@ async def _again(reader: GraphClient, part: Part) -> str:
     base = part.request.path.rpartition("/")[0]
     if part.request.method != "DELETE" or not part.expected or part.request.path.endswith("/$ref"):
         return ""
-    like = form_of(Request("POST", base, dict(part.expected)))
+    try:
+        like = form_of(Request("POST", base, dict(part.expected)))
+    except ConfigError:
+        return ""  # not a thing that is made anew: it is deleted and restored
     if (await look(reader, like)).state is None:
         return ""
     return "it is there again under another id; build a new plan first"
@@ -137,6 +147,8 @@ async def _foreign(
 
     What is protected is judged by the action's app, so a request must not slip another one in.
     """
+    if about_another(part.request, state, action.app_id, action.service_principal_id):
+        return "the request is about another app than the action"
     holder = str((state or part.request.body or {}).get("clientId") or "")
     if "/roleAssignments" in part.request.path:
         holder = str((state or part.request.body or {}).get("principalId") or "")

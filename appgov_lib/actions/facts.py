@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 
+from appgov_lib.actions.app_facts import read_app_facts
 from appgov_lib.actions.more_facts import by_app, read_more, read_rows
 
 Row = Mapping[str, Any]
@@ -82,6 +83,20 @@ class Facts:
     """(user id, ids of inbox rules as far as the logs tell) of those that an app made rules for."""
     guards: Guards = field(default_factory=lambda: Guards())
 
+    registrations: Mapping[str, Row] = field(default_factory=dict)
+    """By object id: audience, state, reply addresses by platform, what it asks for; where a finding needs them."""
+    live_keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Ids of the credentials of apps whose risk is to be judged, lower case."""
+
+    @cached_property
+    def severe(self) -> dict[str, frozenset[str]]:
+        """The policies with a critical or high finding about an app."""
+        found: dict[str, set[str]] = {}
+        for finding in self.findings:
+            if finding.severity in ("critical", "high"):
+                found.setdefault(finding.service_principal_id, set()).add(finding.policy_id)
+        return {key: frozenset(policies) for key, policies in found.items()}
+
     def grant(self, service_principal_id: str, grant_id: str) -> Row | None:
         """One delegated grant of an app."""
         found = self._by_id.get(grant_id)
@@ -108,7 +123,7 @@ def read_facts(con: duckdb.DuckDBPyConnection) -> Facts:
     apps = read_rows(
         con,
         "SELECT service_principal_id, app_id, application_id, display_name, users_30d, calls_30d, risk_score, "
-        "account_enabled, assignment_required, publisher_name "
+        "account_enabled, assignment_required, publisher_name, sign_in_audience "
         "FROM app_inventory SEMI JOIN apps_to_plan USING (service_principal_id) ORDER BY service_principal_id",
     )
     grants = read_rows(
@@ -146,7 +161,7 @@ def read_facts(con: duckdb.DuckDBPyConnection) -> Facts:
         "INNER JOIN stg_users AS person ON person.user_id = audit.actor_id "
         "WHERE person.account_enabled AND person.user_type IS DISTINCT FROM 'Guest' GROUP BY 1 ORDER BY 1",
     )
-    more = read_more(con)
+    more = {**read_more(con), **read_app_facts(con)}
     con.execute("DROP TABLE apps_to_plan")
     return Facts(
         findings=findings,

@@ -1,4 +1,4 @@
-"""What a request that may change a tenant is understood as, and objects that are removed and made again."""
+"""What a kind of request is made of: where its state is read, how it looks after, what undoes it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from urllib.parse import quote
 
 from appgov_lib.actions.requests import Request
 
-ID, KEY = "([0-9a-fA-F-]{36})", r"(?!\.{1,2}$)([A-Za-z0-9_.~%!-]+)"
-"""Parts of paths: an object id, and an id of another shape."""
-MADE = "{made}"
-"""Stands in an undo for the id of what was made, which nobody knows before."""
 State = dict[str, Any] | None
 """What a request changes, as it is; None: there is no such object."""
+ID, KEY = "([0-9a-fA-F-]{36})", r"(?!\.{1,2}$)([A-Za-z0-9_.~%!-]+)"
+MADE = "{made}"
+"""Stands in the undo of a plan for the id of what will be made, which nobody knows before."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,12 @@ class Form:
     many: bool = False
     complete: Callable[[Any, str], Request] | None = None
     """The request with what only the live tenant knows, from what was read and the endpoint."""
-    made: Callable[[Any], str | None] | None = None
-    """The id of what this request made, from what was read after."""
+    elsewhere: tuple[str, ...] = ()
+    """Where else to look, one after the other, when there is nothing at `read`."""
+    made: Callable[[Any], Request] | None = None
+    """What undoes it where only what was made tells that, by its id: from what was read afterwards."""
+    loose: bool = False
+    """Whether undoing leads to the state its own request says, and not to the one before."""
     came: Callable[[State, State], bool] | None = None
     """Whether a state (second) is what this request leads to from another (first), where no value can be foretold."""
 
@@ -94,9 +97,9 @@ class Member:
             listed,
             look,
             lambda _: self.state(wanted),
-            lambda _: Request("DELETE", f"{path}/{MADE}"),
+            lambda _: None,
             many=True,
-            made=lambda raw: quote(str((like(raw) or {}).get("id") or ""), safe="") or None,
+            made=lambda raw: Request("DELETE", f"{path}/{quote(str(like(raw)['id']), safe='')}"),
         )
 
 

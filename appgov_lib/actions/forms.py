@@ -12,12 +12,11 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from appgov_lib.actions import people, tenant_settings
+from appgov_lib.actions.app_forms import FORMS as _OF_APPS
 from appgov_lib.actions.form import ID, KEY, Form, Member, State, guid
 from appgov_lib.actions.requests import Request
 from appgov_lib.errors import ConfigError
 
-_ID, _KEY = ID, KEY
-__all__ = ["Form", "State", "differs", "form_of", "ids_in"]
 _WRITTEN = frozenset(
     {
         "accountEnabled",
@@ -41,7 +40,7 @@ def form_of(request: Request) -> Form:
         if found and request.method == method and (request.body is None) == _is_bare(request):
             try:
                 return make(request, *found.groups())
-            except (KeyError, TypeError, AttributeError):
+            except (KeyError, TypeError, AttributeError, ValueError):
                 break
     raise ConfigError(f"The request {request.method} {request.path[:120]!r} is none that appgov sends.")
 
@@ -238,47 +237,48 @@ def _owner(request: Request, path: str, owner: str = "") -> Form:
 
 
 _FORMS: tuple[tuple[str, str, Callable[..., Form]], ...] = (
-    ("PATCH", rf"(/v1\.0/(?:servicePrincipals|applications)/{_ID})", lambda r, path, _: _properties(r, path)),
+    ("PATCH", rf"(/v1\.0/(?:servicePrincipals|applications)/{ID})", lambda r, path, _: _properties(r, path)),
     ("PATCH", r"(/v1\.0/policies/authorizationPolicy)", _whole),
-    ("PATCH", rf"(/v1\.0/security/(?:alerts_v2|incidents)/{_KEY})", lambda r, path, _: _whole(r, path)),
-    ("PATCH", rf"(/v1\.0/oauth2PermissionGrants/{_KEY})", lambda r, path, _: _cut_grant(r, path)),
+    ("PATCH", rf"(/v1\.0/security/(?:alerts_v2|incidents)/{KEY})", lambda r, path, _: _whole(r, path)),
+    ("PATCH", rf"(/v1\.0/oauth2PermissionGrants/{KEY})", lambda r, path, _: _cut_grant(r, path)),
     (
         "DELETE",
-        rf"((/v1\.0/oauth2PermissionGrants)/{_KEY})",
+        rf"((/v1\.0/oauth2PermissionGrants)/{KEY})",
         lambda r, path, back, _: _GRANT.removal(r, path, back),
     ),
     ("POST", r"(/v1\.0/oauth2PermissionGrants)", _new_grant),
     (
         "DELETE",
-        rf"((/v1\.0/servicePrincipals/{_ID}/appRoleAssignments)/{_KEY})",
+        rf"((/v1\.0/servicePrincipals/{ID}/appRoleAssignments)/{KEY})",
         lambda r, path, back, *_: _ASSIGNMENT.removal(r, path, back),
     ),
     (
         "POST",
-        rf"(/v1\.0/servicePrincipals/{_ID}/appRoleAssignments)",
+        rf"(/v1\.0/servicePrincipals/{ID}/appRoleAssignments)",
         lambda r, path, _: _ASSIGNMENT.making(r, path, path),
     ),
     (
         "POST",
-        rf"(/v1\.0/(?:servicePrincipals|applications)/{_ID})/removePassword",
+        rf"(/v1\.0/(?:servicePrincipals|applications)/{ID})/removePassword",
         lambda r, path, _: _secret(r, path),
     ),
     (
         "DELETE",
-        rf"((/v1\.0/applications/{_ID}/federatedIdentityCredentials)/{_KEY})",
+        rf"((/v1\.0/applications/{ID}/federatedIdentityCredentials)/{KEY})",
         lambda r, path, back, *_: _FEDERATED.removal(r, path, back),
     ),
     (
         "POST",
-        rf"(/v1\.0/applications/{_ID}/federatedIdentityCredentials)",
+        rf"(/v1\.0/applications/{ID}/federatedIdentityCredentials)",
         lambda r, path, _: _FEDERATED.making(r, path, path),
     ),
-    ("POST", rf"(/v1\.0/applications/{_ID}/owners)/\$ref", lambda r, path, _: _owner(r, path)),
-    ("DELETE", rf"(/v1\.0/applications/{_ID}/owners)/{_ID}/\$ref", lambda r, path, _, owner: _owner(r, path, owner)),
+    ("POST", rf"(/v1\.0/applications/{ID}/owners)/\$ref", lambda r, path, _: _owner(r, path)),
+    ("DELETE", rf"(/v1\.0/applications/{ID}/owners)/{ID}/\$ref", lambda r, path, _, owner: _owner(r, path, owner)),
     (
         "DELETE",
-        rf"((/v1\.0/roleManagement/directory/roleAssignments)/{_KEY})",
+        rf"((/v1\.0/roleManagement/directory/roleAssignments)/{KEY})",
         lambda r, path, back, _: _ROLE.removal(r, path, back),
     ),
     ("POST", r"(/v1\.0/roleManagement/directory/roleAssignments)", _new_role),
+    *_OF_APPS,
 )

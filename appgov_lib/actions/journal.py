@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from appgov_lib.actions.forms import State
+from appgov_lib.actions.form import State
 from appgov_lib.actions.requests import Request
 from appgov_lib.errors import ConfigError
 from appgov_lib.settings import Settings, private_dir
@@ -169,6 +169,8 @@ def _take(told: Told, event: dict[str, Any]) -> None:
     for step in told.steps:
         if outcome and step.number == event.get("step"):
             step.outcome = outcome
+            if name == "undo_send" and step.undo is None:
+                step.undo = Request(**event["request"])
 
 
 _OUTCOMES = {

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from appgov_lib.actions.forms import Form, State
+from appgov_lib.actions.form import Form, State
 from appgov_lib.extract.graph import GraphClient, GraphError
 from appgov_lib.settings import is_loopback
 
@@ -26,19 +26,22 @@ class Look:
 
 async def look(client: GraphClient, form: Form) -> Look:
     """Read what a request changes; an object that is not there is a state too. Raises `GraphError` otherwise."""
-    url = f"{client.endpoint}{form.read}"
     if form.many:
+        url = f"{client.endpoint}{form.read}"
         rows: list[Any] = []
         async for _, page, _ in client.pages(url, name="actions", workload="directory"):
             rows += [json.loads(bytes(row)) for row in page.value]
         return Look(rows, form.look(rows))
-    try:
-        raw, _ = await client.send(dict[str, Any], "GET", url, name="actions", workload="directory")
-    except GraphError as error:
-        if error.status != 404:
-            raise
-        return Look(None, form.look(None))
-    return Look(raw, form.look(raw))
+    for path in (form.read, *form.elsewhere):
+        url = f"{client.endpoint}{path}"
+        try:
+            raw, _ = await client.send(dict[str, Any], "GET", url, name="actions", workload="directory")
+        except GraphError as error:
+            if error.status != 404:
+                raise
+            continue
+        return Look(raw, form.look(raw))
+    return Look(None, form.look(None))
 
 
 async def settle(client: GraphClient, form: Form, wanted: Callable[[State], bool]) -> Look:

@@ -19,7 +19,7 @@ from appgov_lib.actions.ask import Ask
 from appgov_lib.actions.facts import Facts, OpenFinding, Row
 from appgov_lib.actions.requests import Change
 from appgov_lib.actions.scripts import plain
-from appgov_lib.actions.words import Words
+from appgov_lib.actions.text import Words
 
 URGENT = ("critical", "high")
 """Severities at which a password is reset and an account may be blocked as well."""

@@ -18,7 +18,8 @@ from appgov_lib.actions.builders import CHANGES
 from appgov_lib.actions.facts import Facts, Row, read_facts
 from appgov_lib.actions.requests import Change, compact
 from appgov_lib.actions.scripts import az_rest, curl, plain, powershell
-from appgov_lib.actions.words import DEFAULT_WORDS, WORDS, Words
+from appgov_lib.actions.text import Words
+from appgov_lib.actions.words import DEFAULT_WORDS, WORDS
 from appgov_lib.detect.policy import SEVERITIES
 from appgov_lib.detect.write import write_table
 
@@ -37,6 +38,14 @@ ACTION_TYPES = (
     "lock_properties",
     "change_setting",
     "take_up_alerts",
+    "remove_reply_urls",
+    "trim_manifest",
+    "deactivate_registration",
+    "block_app",
+    "confirm_compromised",
+    "dismiss_risk",
+    "limit_sign_in",
+    "delete_app",
     "review_app",
     "review_settings",
     *people_asks.CHANGES,
@@ -46,7 +55,7 @@ EFFORTS = {"low": 1.0, "medium": 3.0, "high": 8.0}
 """How much each disturbs, before the people affected are counted."""
 RISK = {"critical": 1000.0, "high": 100.0, "medium": 20.0, "low": 5.0, "info": 1.0}
 """What one finding weighs; an app at full risk doubles it."""
-NO_REMEDY = frozenset({"take_up_alerts"})
+NO_REMEDY = frozenset({"take_up_alerts", "confirm_compromised", "limit_sign_in"})
 """Kinds that go with a remedy and remove no risk by themselves."""
 _WORDS = {**WORDS, **people_asks.WORDS, **tenant_asks.WORDS}
 _BY_HAND = {**DEFAULT_WORDS, **people_asks.DEFAULT_WORDS, **tenant_asks.DEFAULT_WORDS}
@@ -258,7 +267,8 @@ def _action(draft: _Draft, priority: int, facts: Facts) -> Action:
     values = {**draft.values, "app": draft.name}
     title = words.title.format_map(values)
     findings = {ask.finding.finding_id: ask.finding for ask in draft.group}
-    requests, permission = [change.request for change in changes], changes[0].permission if changes else None
+    requests = [change.request for change in changes]
+    permission = ", ".join(dict.fromkeys(change.permission for change in changes)) or None
     publisher = app.get("publisher_name")
     return Action(
         action_id=draft.action_id,

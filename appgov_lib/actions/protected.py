@@ -29,6 +29,8 @@ class Protection:
 
     ids: Mapping[str, str]
     microsoft: frozenset[str]
+    microsoft_apps: frozenset[str] = frozenset()
+    """App ids of Microsoft's own apps: an app that is not here yet has no owner to look at."""
 
     def refusal(self, app: Mapping[str, Any] | None, *named: Any) -> str:
         """Why an action is refused; empty when it is not.
@@ -52,9 +54,13 @@ def protection(settings: Settings, own: Mapping[str, str]) -> Protection:
             if not _GUID(key) or not reason:
                 raise ConfigError(f"Entry {number} of {path} needs an `id` (a GUID) and a `reason`.")
             ids[key] = f"is on the protected list: {reason}"
-    text = resources.files("appgov_lib").joinpath("reference/first_party_tenants.csv").read_text(encoding="utf-8")
-    tenants = frozenset(row[0].lower() for row in csv.reader(text.splitlines()) if row and _GUID(row[0].lower()))
-    return Protection(ids, tenants)
+    return Protection(ids, _listed("first_party_tenants.csv"), _listed("first_party_apps.csv"))
+
+
+def _listed(name: str) -> frozenset[str]:
+    """The ids in the first column of a reference table."""
+    text = resources.files("appgov_lib").joinpath(f"reference/{name}").read_text(encoding="utf-8")
+    return frozenset(row[0].lower() for row in csv.reader(text.splitlines()) if row and _GUID(row[0].lower()))
 
 
 def protected_ids(settings: Settings, tell: Callable[[str], None]) -> frozenset[str] | None:

@@ -32,7 +32,8 @@ def _each(requests: Requests) -> Sequence[Request]:
 
 def powershell(requests: Requests, title: str, permission: str) -> str:
     """The requests for the Microsoft Graph PowerShell SDK; the title stands in a comment."""
-    lines = [f"# {plain(title)}", f"Connect-MgGraph -Scopes {_quoted(permission)}"]
+    scopes = ",".join(_quoted(name) for name in permission.split(", "))
+    lines = [f"# {plain(title)}", f"Connect-MgGraph -Scopes {scopes}"]
     for request in _each(requests):
         parts = [f"Invoke-MgGraphRequest -Method {request.method} -Uri {_quoted(request.path)}"]
         if request.body is not None:

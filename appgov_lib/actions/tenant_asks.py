@@ -18,7 +18,7 @@ from appgov_lib.actions.ask import Ask
 from appgov_lib.actions.facts import Facts, Guards, OpenFinding, Row
 from appgov_lib.actions.requests import Change
 from appgov_lib.actions.scripts import plain
-from appgov_lib.actions.words import Words
+from appgov_lib.actions.text import Words
 
 LIMITS = {
     "secret_lifetime": ("passwordCredentials", "passwordLifetime", 180),

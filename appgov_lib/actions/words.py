@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Words:
-    """Texts with named places, e.g. {app}; `planner` fills them."""
-
-    title: str
-    steps: tuple[str, ...]
-    verify: str
-    effort: str
-    """low: one request; medium: a question to the owner first; high: work by the app's team."""
-
-
-_RESOLVED = "the next build reports the finding as resolved."
+from appgov_lib.actions.app_words import BY_HAND
+from appgov_lib.actions.app_words import WORDS as _OF_APPS
+from appgov_lib.actions.text import RESOLVED as _RESOLVED
+from appgov_lib.actions.text import Words
 
 WORDS = {
     "remove_scopes": Words(
@@ -186,6 +175,7 @@ WORDS = {
         "The setting has the recommended value, or " + _RESOLVED,
         "medium",
     ),
+    **_OF_APPS,
 }
 
 # The same kinds of action where no request can be proposed and a person has to find out something first.
@@ -219,4 +209,5 @@ DEFAULT_WORDS = {
         "The {kind} {id} is no longer listed on the app, and " + _RESOLVED,
         "medium",
     ),
+    **BY_HAND,
 }

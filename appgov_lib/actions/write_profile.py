@@ -13,6 +13,7 @@ from typing import Any
 
 from appgov_lib.errors import ConfigError, SignInError
 from appgov_lib.extract.credentials import NEEDS, credential_for
+from appgov_lib.profiles import Profile
 from appgov_lib.settings import SIGN_INS, Settings, is_loopback
 
 PREFIX = "APPGOV_WRITE_"
@@ -25,12 +26,15 @@ def write_credential(settings: Settings, env: Mapping[str, str] | None = None) -
     Raises `ConfigError` when it is not set up, or is the one that reads.
     """
     env = os.environ if env is None else env
+    reader = settings.profile.credential.environment(env)
+    # what the tenant's profile says of signing in is the reader's, and would take the place of ours
+    settings = replace(settings, profile=Profile())
     own = {name.removeprefix(PREFIX): value for name, value in env.items() if name.startswith(PREFIX)}
     if is_loopback(settings.endpoint):
         token = own.get("ACCESS_TOKEN", "")
         if not token:
             raise SignInError(f"No token to change {settings.endpoint} with: set {PREFIX}ACCESS_TOKEN.")
-        if token == env.get("APPGOV_ACCESS_TOKEN"):
+        if token == reader.get("APPGOV_ACCESS_TOKEN"):
             raise ConfigError(f"{PREFIX}ACCESS_TOKEN is the token that reads; changes need one of their own.")
         return credential_for(settings, {"APPGOV_ACCESS_TOKEN": token}), ""
     if own.get("ACCESS_TOKEN"):
@@ -43,7 +47,7 @@ def write_credential(settings: Settings, env: Mapping[str, str] | None = None) -
     missing = [name for name in needed if not env.get(name)]
     if missing:
         raise ConfigError(f"Changes by {way} need {missing[0]}, which is not set.")
-    if app_id.lower() == env.get("AZURE_CLIENT_ID", "").lower():
+    if app_id.lower() == reader.get("AZURE_CLIENT_ID", "").lower():
         raise ConfigError(f"{PREFIX}CLIENT_ID is the app that reads; changes need an app of their own.")
     azure = {f"AZURE_{name}": value for name, value in own.items()}
     try:

@@ -9,8 +9,10 @@ WITH asked AS (
         list(
             {
                 'resource_id': wanted.resource_id,
+                'resource_app_id': wanted.resource_app_id,
                 'resource': wanted.resource_name,
                 'permission': wanted.permission,
+                'permission_id': wanted.permission_id,
                 'permission_type': wanted.permission_type,
                 'why_high': level.reason
             } ORDER BY wanted.resource_app_id, wanted.permission_type, wanted.permission

@@ -127,7 +127,7 @@ SUPPORT = (
         "Retired Kiosk",
         "internal",
         "portal",
-        (),
+        ("disabled-app-left",),
         _UNUSED_TOO,
         first_day=91,
         last_day=90,

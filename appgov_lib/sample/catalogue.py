@@ -8,11 +8,8 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-import msgspec
-
 from appgov_lib.sample import consent, deleted, discovery, fixed, guardrails, kept, risk, roles, summaries
 from appgov_lib.sample.audits import Audits
-from appgov_lib.sample.calendar import NOW
 from appgov_lib.sample.changes import APPS, GRANTS, REGISTRATIONS, USERS, Changes
 from appgov_lib.sample.collections import Plain, Timed
 from appgov_lib.sample.directory import Directory
@@ -41,6 +38,9 @@ _MAIL_RULES = re.compile(r"^/users/([0-9a-fA-F-]{36})/mailFolders/inbox/messageR
 _MEMBERS = (
     GRANTS,
     "/appRoleAssignments",
+    "/appRoleAssignedTo",
+    "/riskyServicePrincipals",
+    "/conditionalAccess/policies",
     "/federatedIdentityCredentials",
     "/roleAssignments",
     "/alerts_v2",
@@ -116,7 +116,8 @@ class Catalogue:
         if gone:
             return fixed.fixed_list(self._deleted(gone[1]))
         if path == "/identityProtection/riskyServicePrincipals":
-            return fixed.fixed_list(risk.risky_service_principals(self.world, beta), max_top=500)
+            found = self.edits.at_risk(risk.risky_service_principals(self.world, beta))
+            return fixed.fixed_list(found, max_top=500)
         if path in (_GRANT_POLICIES, _APP_POLICIES):  # may be written, so they are made anew
             return self._lists[path]()
         held = f"{path}?{beta}"
@@ -215,6 +216,8 @@ class Catalogue:
         if base == _GRANT_POLICIES:  # its rules come with it
             found = [each for each in kept.grant_policies(self.world, self.edits) if each[0]["id"] == key]
             return next((fixed.encoded([{**p, "includes": i, "excludes": e}])[0] for p, i, e in found), None)
+        if base == "/directory/deletedItems":
+            return deleted.one(key.lower(), self._deleted)
         if not base.endswith(_MEMBERS):
             return None
         listed, wanted = self.collection(base, beta), f'"id":"{key}"'.encode()
@@ -224,7 +227,8 @@ class Catalogue:
     def place_of(self, kind: str, key: str) -> int | None:
         """Number of a service principal or registration by its object id."""
         places = self.world.index_of_sp if kind == APPS else self._application_places
-        return places.get(key.lower())
+        found = places.get(key.lower())
+        return self.changes.place_of_added(key.lower()) if found is None and kind == APPS else found
 
     @cached_property
     def user_places(self) -> dict[str, int]:
@@ -252,7 +256,8 @@ class Catalogue:
             place = self._applications_by_app.get(app_id.lower(), -1)
             return f"/applications/{self.directory.application_id(place)}"
         index = self.world.index_of_app.get(app_id.lower())
-        return f"/servicePrincipals/{self.world.sp_ids[index] if index is not None else app_id}"
+        key = self.world.sp_ids[index] if index is not None else self.changes.added_app(app_id.lower()) or app_id
+        return f"/servicePrincipals/{key}"
 
     # ---- lists that are made from others ---------------------------------------------------------------------------
 
@@ -313,13 +318,7 @@ class Catalogue:
 
     def _deleted(self, kind: str) -> list[bytes]:
         """Deleted registrations or service principals, those removed by changes last."""
-        if kind == "application":
-            return deleted.applications(self.world)
-        when, rows = NOW.strftime("%Y-%m-%dT%H:%M:%SZ"), deleted.service_principals(self.world)
-        for number in self.changes.removed(APPS):
-            record = fixed.decoded(self.directory.service_principal(number))
-            rows.append(msgspec.json.encode({**record, "deletedDateTime": when}))
-        return rows
+        return deleted.listed(kind, self.directory, self.changes, self.edits.purged)
 
     def _sign_in_activities(self) -> Plain:
         """Report of the newest sign-in by app."""
@@ -360,6 +359,8 @@ class Catalogue:
             return fixed.fixed_list(fixed.encoded([policy for policy, apps in held if key in apps]))
         if number is None or relation not in ("owners", "federatedIdentityCredentials"):
             return None
+        if self.changes.is_removed(REGISTRATIONS, number):
+            return None
         return fixed.fixed_list(
             fixed.encoded(self._application_owners(number) if relation == "owners" else self._federated(number))
         )
@@ -367,6 +368,8 @@ class Catalogue:
     def _below_service_principal(self, key: str, relation: str, beta: bool) -> Listed | None:
         """Lists below a service principal."""
         index, grants = self.world.index_of_sp.get(key), self.grants
+        if index is None and self.changes.place_of_added(key) is not None:
+            return fixed.fixed_list([])  # made a moment ago: it holds nothing
         if index is None or self.changes.is_removed(APPS, index):
             return None
         if relation == "owners":

@@ -15,7 +15,7 @@ import numpy as np
 from appgov_lib.errors import ConfigError
 from appgov_lib.sample import ids
 from appgov_lib.sample.calendar import days_before_now
-from appgov_lib.sample.collections import Plain
+from appgov_lib.sample.collections import Lookup, Plain
 from appgov_lib.sample.directory import Directory, compact
 from appgov_lib.sample.grants import Grants
 from appgov_lib.sample.world import INTERNAL, UNVERIFIED, VERIFIED
@@ -63,6 +63,19 @@ class _Layer:
     removed: dict[int, str] = field(default_factory=dict)
     added: list[bytes] = field(default_factory=list)
     alive: list[int] | None = None
+
+
+@dataclass(frozen=True)
+class _Also:
+    """An index of a list, and of what was added to it."""
+
+    index: Lookup
+    added: dict[str, int]
+
+    def get(self, key: str, /) -> int | None:
+        """The number of a row."""
+        found = self.added.get(key)
+        return self.index.get(key) if found is None else found
 
 
 class Changes:
@@ -195,13 +208,14 @@ class Changes:
 
     # ---- what they look like ---------------------------------------------------------------------------------------
 
-    def is_removed(self, path: str, number: int) -> bool:
-        """Whether an object is gone."""
-        return number in self._layers[path].removed
+    def is_removed(self, path: str, number: int, how: str = "") -> bool:
+        """Whether an object is gone; `how`: `changed` while it can be restored, `deleted` for good."""
+        why = self._layers[path].removed.get(number)
+        return why == how if how else why is not None
 
-    def removed(self, path: str) -> list[int]:
+    def removed(self, path: str, how: str = "") -> list[int]:
         """Numbers of the objects of a list that are gone, in the order in which they went."""
-        return list(self._layers[path].removed)
+        return [number for number, why in self._layers[path].removed.items() if not how or why == how]
 
     def grants_of(self, index: int) -> Iterator[tuple[int, bytes]]:
         """(number, record) of the delegated grants that an app holds now."""
@@ -233,18 +247,47 @@ class Changes:
                 layer.patches[number] = changed
         self._note("written", path, number, identifier, "", *values)
 
-    def drop(self, path: str, number: int, identifier: str) -> None:
-        """Remove an object for good."""
+    def drop(self, path: str, number: int, identifier: str, how: str = "deleted") -> None:
+        """Remove an object for good, or so that it can be restored (`changed`)."""
         self.version += 1
-        self._note("written", path, number, identifier, "deleted")
+        self._note("written", path, number, identifier, how)
+
+    def bring_back(self, path: str, number: int, identifier: str) -> None:
+        """Restore an object."""
+        self.version += 1
+        self._layers[path].removed.pop(number)
+        self._layers[path].alive = None
+        self._note("written", path, number, identifier, "", "deletedDateTime")
+
+    def add_app(self, record: dict[str, Any]) -> None:
+        """Add a service principal."""
+        self._add(APPS, record)
 
     def add_grant(self, record: dict[str, Any]) -> None:
         """Add a delegated grant."""
-        layer = self._layers[GRANTS]
+        self._add(GRANTS, record)
+
+    def _add(self, path: str, record: dict[str, Any]) -> None:
+        """Add an object at the end of its list."""
+        layer = self._layers[path]
         self.version += 1
         layer.added.append(compact(record).encode())
         layer.alive = None
-        self._note("written", GRANTS, self._sizes[GRANTS] + len(layer.added) - 1, record["id"], "", *record)
+        self._note("written", path, self._sizes[path] + len(layer.added) - 1, record["id"], "", *record)
+
+    def place_of_added(self, key: str) -> int | None:
+        """Number of a service principal that was added, by its id."""
+        return next((number for number, record in self._added_apps() if record["id"] == key), None)
+
+    def added_app(self, app_id: str) -> str | None:
+        """Id of the service principal that was added for an app and is not gone."""
+        gone = self._layers[APPS].removed
+        found = (each["id"] for number, each in self._added_apps() if each["appId"] == app_id and number not in gone)
+        return next(found, None)
+
+    def _added_apps(self) -> list[tuple[int, dict[str, Any]]]:
+        """(number, record) of the service principals that were added."""
+        return [(self._sizes[APPS] + place, _decode(row)) for place, row in enumerate(self._layers[APPS].added)]
 
     def over(self, path: str, found: Plain) -> Plain:
         """A list as it is now."""
@@ -257,9 +300,36 @@ class Changes:
             count=self._sizes[path] + len(layer.added),
             row=lambda number: self._current(path, number, row),
         )
+        if path == APPS and layer.added:
+            found = self._with_added(found)
         if layer.alive is None:
             layer.alive = [number for number in range(found.count) if number not in layer.removed]
         return found.chosen(layer.alive)
+
+    def _with_added(self, found: Plain) -> Plain:
+        """The service principals, those that were added found by their keys too; they have no owners."""
+        size, added = self._sizes[APPS], self._added_apps()
+        keys = {name: {record[name]: number for number, record in added} for name in ("id", "appId")}
+
+        def also(name: str, index: Callable[[], Lookup]) -> Callable[[], Lookup]:
+            """An index and what was added."""
+            return lambda: _Also(index(), keys[name])
+
+        def none(expand: Callable[[int], Any]) -> Callable[[int], Any]:
+            """What an added one has of a relation."""
+            return lambda number: expand(number) if number < size else []
+
+        return replace(
+            found,
+            brief=None,
+            related={},
+            index={name: also(name, index) for name, index in found.index.items()},
+            expanders={name: none(expand) for name, expand in found.expanders.items()},
+        )
+
+    def current(self, path: str, number: int, row: Callable[[int], bytes]) -> bytes:
+        """An object as it is now, or was when it went."""
+        return self._current(path, number, row)
 
     def _current(self, path: str, number: int, row: Callable[[int], bytes]) -> bytes:
         """An object as it is now."""

@@ -16,6 +16,7 @@ from appgov_lib.sample.directory import compact
 
 Record = dict[str, Any]
 _decode = msgspec.json.Decoder().decode
+_OVERLAID = ("/roleManagement/directory/roleAssignments", "/identity/conditionalAccess/policies")
 
 
 @dataclass
@@ -63,6 +64,12 @@ class Edits:
     app_policies: Part = field(default_factory=Part)
     limited: Part = field(default_factory=Part)
     """Registrations by the app management policy that holds for them."""
+    access: Part = field(default_factory=Part)
+    """Conditional Access policies."""
+    risks: dict[str, Record] = field(default_factory=dict)
+    """What was said about the risk of service principals, by their id."""
+    purged: set[str] = field(default_factory=set)
+    """Ids of deleted objects that were deleted for good."""
     objects: dict[str, Record] = field(default_factory=dict)
     """Values written to single objects, by path."""
 
@@ -71,7 +78,7 @@ class Edits:
         return merged(record, self.objects[path]) if path in self.objects else record
 
     def listed(self, path: str, found: Plain | Timed) -> Plain | Timed:
-        """A list of alerts, incidents or role assignments as it is now."""
+        """A list of alerts, incidents, role assignments or Conditional Access policies as it is now."""
         written = {key: values for key, values in self.objects.items() if key.rpartition("/")[0] == path}
         if isinstance(found, Timed) and written:
             rows = []
@@ -80,11 +87,18 @@ class Edits:
                 values = written.get(f"{path}/{record['id']}")
                 rows.append(compact(merged(record, values)).encode() if values else row)
             return replace(found, held=rows)
-        if isinstance(found, Plain) and path.endswith("/roleAssignments") and (self.roles.gone or self.roles.added):
-            records = self.roles.over("", [_decode(row) for row in found.rows(0, len(found))])
+        parts = {"roleAssignments": self.roles, "policies": self.access}
+        part = parts.get(path.rpartition("/")[2]) if path in _OVERLAID else None
+        if isinstance(found, Plain) and part and (part.gone or part.added):
+            records = part.over("", [_decode(row) for row in found.rows(0, len(found))])
             rows = [compact(record).encode() for record in records]
             return replace(found, count=len(rows), row=lambda number: rows[number], expanders={})
         return found
+
+    def at_risk(self, rows: Sequence[bytes]) -> list[bytes]:
+        """Risky service principals as they are now."""
+        found = {_decode(row)["id"]: row for row in rows}
+        return list((found | {key: compact(record).encode() for key, record in self.risks.items()}).values())
 
     def assigned(self, found: Plain, client: str = "", resource: str = "") -> Plain:
         """Assignments that a client holds, or that a resource has given, as they are now."""

@@ -214,5 +214,7 @@ def changes_something(method: str, path: str) -> bool:
 def _missing(path: str) -> GraphError:
     """The answer to a path that leads nowhere."""
     return GraphError(
-        404 if "/" in path[1:] else 400, "Request_ResourceNotFound", f"Resource '{path[:120]}' does not exist."
+        404 if "/" in path[1:] or "(appId=" in path else 400,
+        "Request_ResourceNotFound",
+        f"Resource '{path[:120]}' does not exist.",
     )

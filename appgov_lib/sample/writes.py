@@ -13,6 +13,7 @@ import msgspec
 
 from appgov_lib.sample import ids
 from appgov_lib.sample.answers import Answer, Request
+from appgov_lib.sample.app_writes import AppWrites
 from appgov_lib.sample.calendar import NOW
 from appgov_lib.sample.catalogue import Catalogue
 from appgov_lib.sample.changes import APPS, GRANTS, REGISTRATIONS
@@ -60,7 +61,8 @@ class Writes:
         """Write over this catalogue."""
         self.catalogue, self.edits, self.changes = catalogue, catalogue.edits, catalogue.changes
         self._made = 0
-        routes: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
+        of_apps = AppWrites(catalogue).routes
+        own: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
             ("PATCH", rf"^(/servicePrincipals|/applications)/{_ID}$", self._patch),
             ("POST", rf"^(/servicePrincipals|/applications)/{_ID}/removePassword$", self._remove_password),
             ("POST", rf"^/applications/{_ID}/owners/\$ref$", self._add_owner),
@@ -79,7 +81,7 @@ class Writes:
             ("PATCH", r"^(/security/(?:alerts_v2|incidents)/[\w.-]+)$", self._handle),
             *PolicyWrites(self).routes(),
         )
-        self._routes = tuple((method, re.compile(pattern), action) for method, pattern, action in routes)
+        self._routes = tuple((method, re.compile(pattern), action) for method, pattern, action in (*of_apps, *own))
 
     def answer(self, request: Request, path: str) -> Answer:
         """Carry out one request. Raises GraphError where Graph would refuse it."""

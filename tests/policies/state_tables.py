@@ -32,6 +32,7 @@ TABLES = {
         property VARCHAR, change VARCHAR, value VARCHAR, actor_id VARCHAR, actor_name VARCHAR, source VARCHAR""",
     "app_hygiene": """service_principal_id VARCHAR, app_id VARCHAR, check_id VARCHAR, verdict VARCHAR, subject VARCHAR,
         detail VARCHAR, hits BIGINT""",
+    "hygiene_reply_urls": "object_id VARCHAR, check_id VARCHAR, subject VARCHAR",
     "app_events": """app_id VARCHAR, service_principal_id VARCHAR, display_name VARCHAR, happened_at TIMESTAMP,
         event VARCHAR, detail VARCHAR, actor_id VARCHAR, actor_name VARCHAR, is_dated BOOLEAN""",
     "audited_apps": """audit_id VARCHAR, activity_at TIMESTAMP, activity VARCHAR, result VARCHAR, result_reason VARCHAR,
@@ -94,6 +95,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "source": "audit log",
     },
     "app_hygiene": {"service_principal_id": SP, "app_id": APP, "verdict": "yes", "hits": 1},
+    "hygiene_reply_urls": {"object_id": SP},
     "audited_apps": {
         "audit_id": "e1",
         "activity_at": "2026-11-12 09:00",

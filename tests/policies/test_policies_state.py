@@ -225,10 +225,13 @@ def test_only_hosts_nobody_knows_are_reported(con, address: str, host: str | Non
 def test_unsafe_reply_addresses(con, check: str, address: str, reported: bool):
     put(con, "app_inventory", reply_urls=[address])
     put(con, "app_hygiene", check_id=check, subject=address, detail="why", hits=3)
+    put(con, "hygiene_reply_urls", check_id=check, subject=address)
+    put(con, "hygiene_reply_urls", check_id="reply_url_localhost", subject="https://localhost/other")
     rows = found(con, "unsafe-reply-url")
     assert list(rows["measure"]) == ([3] if reported else [])
     if reported:
         assert f"{address} (why)" in rows.iloc[0]["reason"]
+        assert one(con, "unsafe-reply-url")["evidence"]["addresses"] == [address]
 
 
 HYGIENE = {

@@ -14,6 +14,9 @@ SELECT
     list_sort(list_distinct(
         texts(web -> '$.redirectUris') || texts(spa -> '$.redirectUris') || texts("publicClient" -> '$.redirectUris')
     )) AS reply_urls,
+    texts(web -> '$.redirectUris') AS web_reply_urls,
+    texts(spa -> '$.redirectUris') AS spa_reply_urls,
+    texts("publicClient" -> '$.redirectUris') AS public_reply_urls,
     "keyCredentials" AS key_credentials,
     "passwordCredentials" AS password_credentials,
     TRY_CAST("isDisabled" AS BOOLEAN) AS is_disabled,
