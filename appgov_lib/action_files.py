@@ -52,7 +52,8 @@ def action_files(actions: Sequence[Row]) -> dict[str, bytes]:
             files[f"wave-{wave}-{word}.{kind}"] = wave_script(chosen, kind).encode()
     for key, group in _grouped(actions, lambda action: [action["service_principal_id"] or "tenant"]).items():
         files[f"tickets/app-{_file_name(key)}.txt"] = app_ticket(group).encode()
-    by_owner = _grouped(actions, lambda action: action["owners"] or [NOBODY])
+    of_apps = [action for action in actions if action["app_id"]]  # people and settings have no owner to ask
+    by_owner = _grouped(of_apps, lambda action: action["owners"] or [NOBODY])
     for owner, group in by_owner.items():
         files[f"tickets/owner-{_file_name(owner)}.txt"] = owner_ticket(owner, group).encode()
     files["owner-attestation.csv"] = _attestation(by_owner)
@@ -109,7 +110,7 @@ def app_ticket(actions: Sequence[Row]) -> str:
     owners = ", ".join(inert(owner) for owner in first["owners"] or []) or NOBODY
     lines = [
         f"App governance: {inert(first['display_name'])}",
-        f"App id: {inert(first['app_id'] or 'none, it is about the tenant')}",
+        f"App id: {inert(first['app_id'] or 'none, it is about a person or the tenant')}",
         f"Publisher: {inert(first['publisher_name'] or 'unknown')}",
         f"Owners: {owners}",
         f"Calls in 30 days: {_known(first['calls_30d'])}",

@@ -198,6 +198,36 @@ def _changing(actions: click.Group, common: Decorator, hold: Hold, clock: Callab
             found = work.apply(settings, chosen, clock=clock, irreversible=irreversible, tell=tell)
         return _done(found, as_json)
 
+    @actions.command(name="mail-rules")
+    @common
+    @asks_graph
+    @click.argument("user_id")
+    @click.option("--rules", multiple=True, metavar="ID[,ID]...", help="Rules that are to go, with --save.")
+    @click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Write a plan that removes them.")
+    def actions_mail_rules(
+        settings: Settings, as_json: bool, quiet: bool, user_id: str, rules: tuple[str, ...], save: Path | None
+    ) -> int:
+        """The inbox rules of the user USER_ID as they are now; with --rules and --save a plan that removes some.
+
+        It reads, and changes nothing. The sign-in that reads needs MailboxSettings.Read for it.
+        """
+        from appgov_lib.actions.mailbox import mail_rules, removal
+
+        found = mail_rules(settings, user_id)
+        if save or rules:
+            wanted = [key.strip() for text in rules for key in text.split(",") if key.strip()]
+            if not save:
+                raise ConfigError("--rules needs --save FILE: a plan that removes them.")
+            return _saved(save, [removal(user_id, found, wanted)], as_json)
+        if as_json:
+            print_json(found)
+        else:
+            for rule in found:
+                click.echo(f"{clean(rule.get('id'), 80)}  {clean(rule.get('displayName'), 160)}")
+                click.echo(f"    when {clean(json.dumps(rule.get('conditions')), 300)}")
+                click.echo(f"    then {clean(json.dumps(rule.get('actions')), 300)}")
+        return ExitCode.DONE
+
     @actions.command(name="undo")
     @common
     @asks_graph

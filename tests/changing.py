@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from reading_http import get, rows
+
 from appgov_lib.actions import requests
 from appgov_lib.actions.chosen import Part, Planned
 from appgov_lib.actions.requests import Change
@@ -21,24 +23,6 @@ MADE_AGAIN = frozenset(
     {"oauth2PermissionGrants", "appRoleAssignedTo", "federatedIdentityCredentials", "roleAssignments"}
 )
 """Lists whose objects come back under a new id."""
-
-
-def get(tenant: SampleTenant, path: str) -> Any:
-    """One answer."""
-    request = urllib.request.Request(f"{tenant.endpoint}{path}", headers={"Authorization": f"Bearer {tenant.token}"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.loads(answer.read())
-
-
-def rows(tenant: SampleTenant, path: str) -> list[dict[str, Any]]:
-    """All rows of a list."""
-    found: list[dict[str, Any]] = []
-    page = get(tenant, path)
-    while True:
-        found += page["value"]
-        if "@odata.nextLink" not in page:
-            return found
-        page = get(tenant, page["@odata.nextLink"].removeprefix(tenant.endpoint))
 
 
 def change(tenant: SampleTenant, method: str, path: str, body: Any = None) -> None:
@@ -229,9 +213,10 @@ KINDS: Mapping[str, Callable[[SampleTenant], tuple[Change, Any]]] = {
 }
 
 
-def planned(kind: str, made: tuple[Change, Any]) -> Planned:
-    """One action of one request."""
+def planned(kind: str, made: tuple[Change | list[Change], Any]) -> Planned:
+    """One action of one request or several."""
     wanted, app = made
+    changes = wanted if isinstance(wanted, list) else [wanted]
     return Planned(
         action_id=f"id-{kind}",
         action_type=kind.split(",")[0],
@@ -240,7 +225,7 @@ def planned(kind: str, made: tuple[Change, Any]) -> Planned:
         service_principal_id=app["id"] if app else "",
         disposition="safe",
         finding_ids=("f1",),
-        parts=(Part(wanted.request, wanted.state),),
+        parts=tuple(Part(each.request, each.state) for each in changes),
     )
 
 

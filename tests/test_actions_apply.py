@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from changing import KINDS, change, clock, disable_sign_in, get, planned, rows, settings, state
 from changing_apps import APP_KINDS
+from changing_people import KINDS as KINDS_OF_PEOPLE
 
 from appgov_lib.actions import apply as work
 from appgov_lib.actions.chosen import Part, from_file, from_record, plan_bytes
@@ -24,7 +25,7 @@ from appgov_lib.errors import ConfigError, SignInError
 from appgov_lib.extract.graph import only_reads
 from appgov_lib.sample import SampleTenant, running
 
-BY_HAND = {"renew_credential", "review_app", "review_settings"}
+BY_HAND = {"renew_credential", "reset_password", "review_app", "review_settings"}
 SAME_REQUESTS = {"remove_expired_credentials"}  # removes secrets and certificates as remove_credential does
 
 
@@ -58,10 +59,9 @@ def asked(tenant: SampleTenant) -> list[dict[str, Any]]:
 
 
 def test_every_kind_with_a_request_is_tried():
-    assert {kind.split(",")[0] for kind in (*KINDS, *APP_KINDS)} | BY_HAND | SAME_REQUESTS == {
-        *ACTION_TYPES,
-        *ON_REQUEST,
-    } - {"restore_app"}  # undo does that one
+    tried = {kind.split(",")[0] for kind in (*KINDS, *APP_KINDS, *KINDS_OF_PEOPLE)}
+    # undo restores an app
+    assert tried | BY_HAND | SAME_REQUESTS == {*ACTION_TYPES, *ON_REQUEST} - {"restore_app"}
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "remove_credential, secret"])
@@ -333,7 +333,7 @@ def test_an_approved_file_is_taken_with_its_hash_alone(tenant: SampleTenant, tmp
         {
             "method": "PATCH",
             "path": "/v1.0/users/11111111-1111-1111-1111-111111111111",
-            "body": {"accountEnabled": False},
+            "body": {"passwordProfile": {"password": "x"}},
         },
         {"method": "DELETE", "path": "/v1.0/users/11111111-1111-1111-1111-111111111111", "body": None},
         {"method": "PATCH", "path": "/v1.0/servicePrincipals/11111111-1111-1111-1111-111111111111/../x", "body": {}},

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from changing import clock, rows, state
+from changing_people import state_of_policies
 
 from appgov_lib.__main__ import main
 from appgov_lib.action_files import write_action_files
@@ -66,7 +67,7 @@ def test_the_whole_plan_there_and_back(tenant: SampleTenant, here: Settings):
     actions = by_ids(con, ids)
     con.close()
     assert kinds[0] >= 5
-    before = state(tenant)
+    before, policies = state(tenant), state_of_policies(tenant)
     dry = work.dry_run(here, actions)
     assert {item.verdict for item in dry.checked} == {"ready"}  # the plan says how the tenant is
     done = work.apply(here, actions, clock=clock, irreversible=True, tell=quiet)
@@ -79,6 +80,8 @@ def test_the_whole_plan_there_and_back(tenant: SampleTenant, here: Settings):
     # what is not as before is the secrets alone
     secrets = sum(step["outcome"] == "cannot be undone" for step in back.steps)
     assert sum(gone.values()) == gone["applications"] + gone["servicePrincipals"] <= secrets
+    now = state_of_policies(tenant)
+    assert {name for name in now if now[name] != policies[name]} <= {"users"}  # whose sessions were ended
 
 
 def said(here: Settings, *words: str) -> tuple[int, str]:
@@ -212,7 +215,7 @@ def test_a_plan_made_some_apps_at_a_time_is_the_same(sample_home, tmp_path, monk
         planned = con.execute("FROM remediation_actions ORDER BY priority").fetchall()
         monkeypatch.setattr("appgov_lib.actions.facts.AT_ONCE", 3)
         parts = []
-        monkeypatch.setattr("appgov_lib.actions.planner.split", lambda con: parts.append(split(con)) or parts[0])
+        monkeypatch.setattr("appgov_lib.actions.planner.split", lambda *given: parts.append(split(*given)) or parts[0])
         plan(con)
         assert parts[0] > 5
         assert con.execute("FROM remediation_actions ORDER BY priority").fetchall() == planned

@@ -8,22 +8,22 @@ from runpy import run_path
 import pytest
 from changing import KINDS
 from changing_apps import APP_KINDS
+from changing_people import KINDS as KINDS_OF_PEOPLE
 from checkout import ROOT
 
 from appgov_lib.actions.asks import _HANDLERS
 from appgov_lib.actions.builders import CHANGES
 from appgov_lib.actions.forms import form_of
 from appgov_lib.actions.on_request import ON_REQUEST
-from appgov_lib.actions.planner import ACTION_TYPES
+from appgov_lib.actions.planner import _WORDS, ACTION_TYPES
 from appgov_lib.actions.requests import Request
-from appgov_lib.actions.words import WORDS
 from appgov_lib.errors import ConfigError
 
 PAGE = run_path(str(ROOT / "tools" / "actions_page.py"))
 LINES = PAGE["lines"]()
-BY_HAND = {"renew_credential", "review_app", "review_settings"}
+BY_HAND = {"renew_credential", "reset_password", "review_app", "review_settings"}
 """Kinds without a request."""
-ROUND_TRIPS = {*KINDS, *APP_KINDS}
+ROUND_TRIPS = {*KINDS, *APP_KINDS, *KINDS_OF_PEOPLE}
 ID = "11111111-1111-1111-1111-111111111111"
 
 
@@ -41,7 +41,7 @@ def test_it_lists_what_the_plan_and_people_may_ask_for():
     assert kinds("planned") == set(ACTION_TYPES) - BY_HAND
     assert kinds("on request") == set(ON_REQUEST) - set(ACTION_TYPES)
     assert kinds("no") | kinds("undo") | kinds("plan file") == set()
-    assert set(CHANGES) == set(WORDS) == set(ACTION_TYPES)
+    assert set(CHANGES) == set(_WORDS) == set(ACTION_TYPES)
 
 
 def test_the_words_of_policies_are_those_that_the_plan_knows():
@@ -64,7 +64,7 @@ def test_what_is_not_sent_says_why_and_is_refused(line: dict[str, str]):
     assert line["note"]
     method, path = line["request"].split(" ")[:2]
     if path.startswith(("/users", "/policies/permissionGrantPolicies", "/identityGovernance")):
-        body = None if method == "DELETE" else {"accountEnabled": False}
+        body = None if method == "DELETE" else {"passwordProfile": {"password": "x"}}
         with pytest.raises(ConfigError, match="none that appgov sends"):
             form_of(Request(method, "/v1.0" + path.replace("{id}", ID), body))
 
@@ -73,4 +73,4 @@ def test_what_is_never_taken_back_has_no_undo():
     from test_actions_apps import FOR_GOOD
 
     never = {kind for line in LINES if line["back"] == "never" for kind in line["kinds"].split()}
-    assert never == {*FOR_GOOD, "remove_credential", "remove_expired_credentials"}
+    assert never == {*FOR_GOOD, "remove_credential", "remove_expired_credentials", "revoke_sessions"}

@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from appgov_lib.actions.outcomes import write_outcomes
 from appgov_lib.actions.planner import ACTION_TYPES, plan
+from appgov_lib.actions.protected import protected_ids
 
-__all__ = ["ACTION_TYPES", "plan", "write_outcomes"]
+__all__ = ["ACTION_TYPES", "plan", "protected_ids", "write_outcomes"]

@@ -20,3 +20,7 @@ class Ask:
     """The scope to cut, for a delegated grant."""
     safe: bool = False
     """No use of the target was seen although it would have been."""
+    about: str = ""
+    """Id of what the action is about where that is not the finding's app: a user, or the tenant."""
+    beside: bool = False
+    """It keeps the next one away and does not answer the finding."""

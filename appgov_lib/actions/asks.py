@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from appgov_lib.actions import people_asks, tenant_asks
 from appgov_lib.actions.app_asks import HANDLERS as _OF_APPS
 from appgov_lib.actions.app_asks import stop_elsewhere
 from appgov_lib.actions.ask import Ask
@@ -20,7 +21,8 @@ URGENT = ("critical", "high")
 
 def asks(finding: OpenFinding, facts: Facts) -> list[Ask]:
     """What `finding` asks for; a review where its policy names no action or nothing to change is left."""
-    found = list(_HANDLERS.get(finding.action, _review)(finding, facts)) or list(_review(finding, facts))
+    handler = _HANDLERS.get(finding.action, _review)
+    found = list(handler(finding, facts)) or list(_review(finding, facts))
     if finding.severity in URGENT and facts.alerts.get(finding.service_principal_id):
         found.append(Ask(finding, "take_up_alerts", finding.service_principal_id))
     return found
@@ -156,11 +158,8 @@ def _lock_properties(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
 
 
 def _change_settings(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
-    """Write the setting of the authorization policy, where its value is known; else somebody looks."""
-    if finding.subject in facts.policy:
-        yield Ask(finding, "change_setting", finding.subject)
-    else:
-        yield from _review_settings(finding, facts)
+    """Write the setting, where its value is known; else somebody looks."""
+    yield from list(tenant_asks.setting_asks(finding, facts)) or _review_settings(finding, facts)
 
 
 def _add_owner(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
@@ -188,5 +187,7 @@ _HANDLERS: dict[str, Callable[[OpenFinding, Facts], Iterator[Ask]]] = {
     "lock_properties": _lock_properties,
     "change_setting": _change_settings,
     "review_settings": _review_settings,
+    **people_asks.HANDLERS,
+    **tenant_asks.HANDLERS,
     **_OF_APPS,
 }

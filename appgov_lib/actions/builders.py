@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from appgov_lib.actions import requests
+from appgov_lib.actions import people_asks, requests, tenant_asks
 from appgov_lib.actions.app_builders import CHANGES as _OF_APPS
 from appgov_lib.actions.ask import Ask
 from appgov_lib.actions.facts import Facts, Row
@@ -210,5 +210,7 @@ CHANGES: dict[str, Callable[[str, list[Ask], Row, Facts], Built]] = {
     "take_up_alerts": _alerts,
     "review_app": _review,
     "review_settings": _review,
+    **people_asks.CHANGES,
+    **tenant_asks.CHANGES,
     **_OF_APPS,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -32,6 +32,21 @@ class OpenFinding:
     action: str
     evidence: Row
     subject: str = ""
+
+
+@dataclass(frozen=True)
+class Guards:
+    """Policies of the tenant that an action may tighten; see `tenant_asks`."""
+
+    tenant_id: str = "tenant"
+    consent_rules: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+    """All rules that let something in, by consent policy; for policies that let in too much."""
+    asking: Row | None = None
+    """The policy for asking an administrator."""
+    limits: Row | None = None
+    """The parts of the policy for secrets and certificates of all apps."""
+    app_policy: str = ""
+    """An app management policy of the tenant's own that is strict enough for any app."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +79,11 @@ class Facts:
     """Alerts of Graph about the app that nobody took up yet."""
     policy: Mapping[str, tuple[Row, Row]] = field(default_factory=dict)
     """What to write to the authorization policy and what is there, by name of the setting."""
+    people: Mapping[str, Row] = field(default_factory=dict)
+    """Users by id whom an action may be about; nobody on the protected list is among them."""
+    mail_rules: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = field(default_factory=dict)
+    """(user id, ids of inbox rules as far as the logs tell) of those that an app made rules for."""
+    guards: Guards = field(default_factory=lambda: Guards())
 
     registrations: Mapping[str, Row] = field(default_factory=dict)
     """By object id: audience, state, reply addresses by platform, what it asks for; where a finding needs them."""
@@ -93,13 +113,19 @@ class Facts:
         return {grant["grant_id"]: grant for grants in self.grants.values() for grant in grants}
 
 
-def split(con: duckdb.DuckDBPyConnection) -> int:
-    """Number the apps with findings in the table `apps_in_parts`; returns how many parts there are (at least one)."""
+def split(con: duckdb.DuckDBPyConnection, together: Iterable[str]) -> int:
+    """Number the apps with findings in the table `apps_in_parts`; returns how many parts there are (at least one).
+
+    Apps with a finding that asks for one of the actions `together` are all in the first part.
+    """
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE apps_in_parts AS SELECT service_principal_id, "
-        "CAST((sum(count(*)) OVER (ORDER BY service_principal_id NULLS FIRST) - count(*)) // $most AS INTEGER) AS part "
-        "FROM findings GROUP BY service_principal_id",
-        {"most": AT_ONCE},
+        "CREATE OR REPLACE TEMP TABLE apps_in_parts AS WITH apps AS (SELECT service_principal_id, count(*) AS found, "
+        "coalesce(bool_or(list_contains($together, action)), false) AS is_first FROM findings GROUP BY 1), "
+        "counted AS (SELECT *, sum(found) OVER () AS of_all, sum(CASE WHEN is_first THEN 0 ELSE found END) "
+        "OVER (ORDER BY service_principal_id NULLS FIRST) - found AS before FROM apps) "
+        "SELECT service_principal_id, CASE WHEN is_first OR of_all <= $most THEN 0 "
+        "ELSE CAST(1 + before // $most AS INTEGER) END AS part FROM counted",
+        {"together": sorted(together), "most": AT_ONCE},
     )
     ((parts,),) = con.execute("SELECT coalesce(max(part), 0) + 1 FROM apps_in_parts").fetchall()
     return int(parts)

@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from appgov_lib.actions.requests import Request
 
 State = dict[str, Any] | None
 """What a request changes, as it is; None: there is no such object."""
 ID, KEY = "([0-9a-fA-F-]{36})", r"(?!\.{1,2}$)([A-Za-z0-9_.~%!-]+)"
+MADE = "{made}"
+"""Stands in the undo of a plan for the id of what will be made, which nobody knows before."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,12 @@ class Form:
     """What undoes it where only what was made tells that, by its id: from what was read afterwards."""
     loose: bool = False
     """Whether undoing leads to the state its own request says, and not to the one before."""
+    came: Callable[[State, State], bool] | None = None
+    """Whether a state (second) is what this request leads to from another (first), where no value can be foretold."""
+
+    def reached(self, before: State, found: State, after: State) -> bool:
+        """Whether the state found is the one wanted."""
+        return self.came(before, found) if self.came else found == after
 
 
 @dataclass(frozen=True)
@@ -74,8 +83,13 @@ class Member:
 
         def look(raw: Any) -> State:
             """The one like it, if there is one."""
-            found = [row for row in raw if all(row.get(name) == wanted[name] for name in self.same)]
-            return self.state(found[0]) if found else None
+            found = like(raw)
+            return self.state(found) if found else None
+
+        def like(raw: Any) -> Any:
+            """The first object that is the same."""
+            found = [row for row in raw or () if all(row.get(name) == wanted[name] for name in self.same)]
+            return found[0] if found else None
 
         return Form(
             f"new {self.kind}",
@@ -85,6 +99,7 @@ class Member:
             lambda _: self.state(wanted),
             lambda _: None,
             many=True,
+            made=lambda raw: Request("DELETE", f"{path}/{quote(str(like(raw)['id']), safe='')}"),
         )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote
 
+from appgov_lib.actions import people, tenant_settings
 from appgov_lib.actions.app_forms import FORMS as _OF_APPS
 from appgov_lib.actions.form import ID, KEY, Form, Member, State, guid
 from appgov_lib.actions.requests import Request
@@ -30,19 +31,23 @@ _WRITTEN = frozenset(
     }
 )
 """Properties of apps that an action may write."""
-_REVIEW = ("isEnabled", "notifyReviewers", "remindersEnabled", "requestDurationInDays", "reviewers")
 
 
 def form_of(request: Request) -> Form:
     """The form of a request. Raises `ConfigError` for one that this program does not send."""
-    for method, pattern, make in _FORMS:
+    for method, pattern, make in (*_FORMS, *people.FORMS, *tenant_settings.FORMS):
         found = re.fullmatch(pattern, request.path)
-        if found and request.method == method and (request.body is None) == (method == "DELETE"):
+        if found and request.method == method and (request.body is None) == _is_bare(request):
             try:
                 return make(request, *found.groups())
             except (KeyError, TypeError, AttributeError, ValueError):
                 break
     raise ConfigError(f"The request {request.method} {request.path[:120]!r} is none that appgov sends.")
+
+
+def _is_bare(request: Request) -> bool:
+    """Whether a request has no body."""
+    return request.method == "DELETE" or request.path.endswith("/revokeSignInSessions")
 
 
 def differs(expected: Mapping[str, Any] | None, found: State) -> bool:
@@ -77,17 +82,14 @@ def _properties(request: Request, path: str, selects: bool = True) -> Form:
     body = dict(request.body or {})
     if selects and not set(body) <= _WRITTEN:
         raise KeyError("a property that no action writes")
-    undo_method, kept = request.method, tuple(body)
-    if request.method == "PUT":
-        kept = _REVIEW  # it replaces the whole policy, so all of it has to be written back
     names = ",".join(("id", *body)) if selects else ""
 
     def undo(raw: Any) -> Request | None:
         """Write what was there."""
-        values = {name: _before(body.get(name), raw.get(name)) for name in kept}
+        values = {name: _before(body.get(name), raw.get(name)) for name in body}
         if any(not key.get("key") for key in values.get("keyCredentials") or ()):
             return None
-        return Request(undo_method, path, values)
+        return Request(request.method, path, values)
 
     def complete(raw: Any, endpoint: str) -> Request:
         """Certificates are written with their public key, which a list of apps does not show."""
@@ -127,7 +129,7 @@ def _before(like: Any, value: Any) -> Any:
 
 
 def _whole(request: Request, path: str) -> Form:
-    """PATCH or PUT of an object that is always read whole."""
+    """PATCH of an object that is always read whole."""
     return _properties(request, path, selects=False)
 
 
@@ -236,8 +238,7 @@ def _owner(request: Request, path: str, owner: str = "") -> Form:
 
 _FORMS: tuple[tuple[str, str, Callable[..., Form]], ...] = (
     ("PATCH", rf"(/v1\.0/(?:servicePrincipals|applications)/{ID})", lambda r, path, _: _properties(r, path)),
-    ("PATCH", r"(/v1\.0/policies/(?:authorizationPolicy|defaultAppManagementPolicy))", _whole),
-    ("PUT", r"(/v1\.0/policies/adminConsentRequestPolicy)", _whole),
+    ("PATCH", r"(/v1\.0/policies/authorizationPolicy)", _whole),
     ("PATCH", rf"(/v1\.0/security/(?:alerts_v2|incidents)/{KEY})", lambda r, path, _: _whole(r, path)),
     ("PATCH", rf"(/v1\.0/oauth2PermissionGrants/{KEY})", lambda r, path, _: _cut_grant(r, path)),
     (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,15 +44,15 @@ async def look(client: GraphClient, form: Form) -> Look:
     return Look(None, form.look(None))
 
 
-async def settle(client: GraphClient, form: Form, wanted: Sequence[State]) -> Look:
-    """Look until the state is one of those wanted, or the patience ends; returns the last look."""
+async def settle(client: GraphClient, form: Form, wanted: Callable[[State], bool]) -> Look:
+    """Look until the state is one that is wanted, or the patience ends; returns the last look."""
     waits = LOOPBACK_WAITS if is_loopback(client.endpoint) else WAITS
     found = Look(None, None)
     for wait in waits:
         if wait:
             await client.sleep(wait)
         found = await look(client, form)
-        if found.state in wanted:
+        if wanted(found.state):
             break
     return found
 

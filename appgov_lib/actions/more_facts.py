@@ -60,7 +60,8 @@ def read_more(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     )
     policy = read_rows(
         con,
-        "SELECT user_consent_policies AS consent, users_may_consent_to_risky_apps AS risky "
+        "SELECT user_consent_policies AS consent, users_may_consent_to_risky_apps AS risky, "
+        "users_may_register_apps AS registers "
         "FROM stg_authorization_policy ORDER BY policy_id LIMIT 1",
     )
     return {
@@ -82,6 +83,11 @@ def _settings(found: Row) -> dict[str, tuple[Row, Row]]:
         known["risky_app_consent"] = (
             {"allowUserConsentForRiskyApps": False},
             {"allowUserConsentForRiskyApps": True},
+        )
+    if found["registers"] is True:
+        known["app_registration"] = (
+            {"defaultUserRolePermissions": {"allowedToCreateApps": False}},
+            {"defaultUserRolePermissions": {"allowedToCreateApps": True}},
         )
     if found["consent"]:
         # what owners of teams and chats may consent to stands in the same list, and stays

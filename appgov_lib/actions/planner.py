@@ -6,11 +6,12 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
 
+from appgov_lib.actions import people_asks, tenant_asks
 from appgov_lib.actions.ask import Ask
 from appgov_lib.actions.asks import asks
 from appgov_lib.actions.builders import CHANGES
@@ -47,6 +48,8 @@ ACTION_TYPES = (
     "delete_app",
     "review_app",
     "review_settings",
+    *people_asks.CHANGES,
+    *tenant_asks.CHANGES,
 )
 EFFORTS = {"low": 1.0, "medium": 3.0, "high": 8.0}
 """How much each disturbs, before the people affected are counted."""
@@ -54,6 +57,10 @@ RISK = {"critical": 1000.0, "high": 100.0, "medium": 20.0, "low": 5.0, "info": 1
 """What one finding weighs; an app at full risk doubles it."""
 NO_REMEDY = frozenset({"take_up_alerts", "confirm_compromised", "limit_sign_in"})
 """Kinds that go with a remedy and remove no risk by themselves."""
+_WORDS = {**WORDS, **people_asks.WORDS, **tenant_asks.WORDS}
+_BY_HAND = {**DEFAULT_WORDS, **people_asks.DEFAULT_WORDS, **tenant_asks.DEFAULT_WORDS}
+_SHARED = frozenset({"change_setting", *people_asks.HANDLERS, *tenant_asks.HANDLERS})
+"""What findings of several apps may ask for as one action."""
 TOGETHER = 100
 """Grants of users that one action changes at most: its texts have to stay readable."""
 TYPES = {
@@ -98,7 +105,9 @@ class Action:
     action_id: str
     priority: int
     app_id: str
+    """Empty where it is about a person or the tenant."""
     service_principal_id: str
+    """What it is about: an app, else the id of a person or of the tenant."""
     display_name: str
     action_type: str
     title: str
@@ -170,12 +179,18 @@ class _Draft:
         return self.risk_removed / self.disruption
 
 
-def plan(con: duckdb.DuckDBPyConnection) -> None:
-    """Write `remediation_actions` for all open findings of active policies. Nothing is sent anywhere."""
+def plan(con: duckdb.DuckDBPyConnection, protected: frozenset[str] | None = frozenset()) -> None:
+    """Write `remediation_actions` for all open findings of active policies. Nothing is sent anywhere.
+
+    `protected` are ids, in lower case, of people about whom nothing is planned; None: it is about nobody.
+    """
     # some apps at a time: all of them at once would take a gigabyte
-    parts = split(con)
+    parts = split(con, _SHARED)
     for part in range(parts):
-        drafts = sorted(_drafts(facts := read_facts(con, part)), key=_order)
+        facts = read_facts(con, part)
+        found = people_asks.read_people(con, facts.findings, facts.grants, protected)
+        facts = replace(facts, guards=tenant_asks.read_guards(con, facts.findings), **found)
+        drafts = sorted(_drafts(facts), key=_order)
         rows = ({**vars(_action(draft, 0, facts)), "weight": draft.weight} for draft in drafts)
         write_table(con, "planned_actions", {**TYPES, "weight": "DOUBLE"}, rows, step=True, more=part > 0)
     con.execute(
@@ -203,7 +218,7 @@ def _drafts(facts: Facts) -> list[_Draft]:
     leaving = {ask.target for ask in wanted if ask.action_type == "disable_sign_in" and ask.safe}
     merged: dict[tuple[str, str, str], list[Ask]] = {}
     for ask in wanted:
-        key = (ask.finding.service_principal_id, ask.action_type, ask.target)
+        key = (ask.about or ask.finding.service_principal_id, ask.action_type, ask.target)
         if ask.action_type == "renew_credential" and ask.finding.service_principal_id in leaving:
             key = (ask.finding.service_principal_id, "disable_sign_in", ask.finding.service_principal_id)
         merged.setdefault(key, []).append(ask)
@@ -242,24 +257,25 @@ def _order(draft: _Draft) -> tuple[Any, ...]:
 def _draft(action_type: str, target: str, group: list[Ask], facts: Facts) -> _Draft:
     """Decide on the action that answers all asks for one target."""
     first = group[0].finding
-    app = facts.apps.get(first.service_principal_id, {})
-    tenant = action_type in ("review_settings", "change_setting")
-    named = "Tenant settings" if tenant else app.get("display_name")
+    about = group[0].about or first.service_principal_id
+    app = facts.apps.get(about, {})
+    named = "Tenant settings" if action_type in tenant_asks.TENANT else app.get("display_name")
     changes, values = CHANGES[action_type](target, group, app, facts)
-    identity = f"{first.service_principal_id}|{action_type}|{target}"
+    identity = f"{about}|{action_type}|{target}"
     severities = {ask.finding.finding_id: ask.finding.severity for ask in group}
-    words = WORDS if changes else DEFAULT_WORDS
+    answered = {ask.finding.finding_id: ask.finding.severity for ask in group if not ask.beside}
+    words = _WORDS if changes else _BY_HAND
     return _Draft(
         action_id=hashlib.sha256(identity.encode()).hexdigest()[:16],
         action_type=action_type,
         group=tuple(group),
-        name=plain(named or first.app_id or first.service_principal_id),
+        name=plain(named or values.get("person") or first.app_id or about),
         changes=tuple(changes),
         values=values,
-        words=words.get(action_type) or WORDS[action_type],
+        words=words.get(action_type) or _WORDS[action_type],
         severity=min(severities.values(), key=SEVERITIES.index),
         safe=bool(changes) and all(change.undo is not None for change in changes) and _safe(group),
-        risk_removed=0.0 if action_type in NO_REMEDY else _risk(severities.values(), app),
+        risk_removed=0.0 if action_type in NO_REMEDY else _risk(answered.values(), app),
     )
 
 
@@ -271,7 +287,8 @@ def _risk(severities: Iterable[str], app: Row) -> float:
 def _action(draft: _Draft, priority: int, facts: Facts) -> Action:
     """Put an action into words and requests."""
     first, words, changes = draft.group[0].finding, draft.words, draft.changes
-    app = facts.apps.get(first.service_principal_id, {})
+    about = draft.group[0].about or first.service_principal_id
+    app = facts.apps.get(about, {})
     values = {**draft.values, "app": draft.name}
     title = words.title.format_map(values)
     findings = {ask.finding.finding_id: ask.finding for ask in draft.group}
@@ -281,8 +298,8 @@ def _action(draft: _Draft, priority: int, facts: Facts) -> Action:
     return Action(
         action_id=draft.action_id,
         priority=priority,
-        app_id=first.app_id,
-        service_principal_id=first.service_principal_id,
+        app_id="" if draft.group[0].about else first.app_id,
+        service_principal_id=about,
         display_name=draft.name,
         action_type=draft.action_type,
         title=title,
@@ -292,7 +309,7 @@ def _action(draft: _Draft, priority: int, facts: Facts) -> Action:
         effort=draft.effort,
         affected_users=values["users"],
         calls_30d=app.get("calls_30d"),
-        owners=tuple(plain(name) for name in facts.owners.get(first.service_principal_id, ())),
+        owners=tuple(plain(name) for name in facts.owners.get(about, ())),
         publisher_name=plain(publisher) if publisher else None,
         risk_removed=round(draft.risk_removed, 1),
         disruption=round(draft.disruption, 2),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -61,6 +61,15 @@ def _listed(name: str) -> frozenset[str]:
     """The ids in the first column of a reference table."""
     text = resources.files("appgov_lib").joinpath(f"reference/{name}").read_text(encoding="utf-8")
     return frozenset(row[0].lower() for row in csv.reader(text.splitlines()) if row and _GUID(row[0].lower()))
+
+
+def protected_ids(settings: Settings, tell: Callable[[str], None]) -> frozenset[str] | None:
+    """Ids on the list, for planning; None where it cannot be read, which is told and stops no build."""
+    try:
+        return frozenset(protection(settings, {}).ids)
+    except (ConfigError, OSError, UnicodeDecodeError) as error:
+        tell(f"The protected list cannot be read, so nothing is planned about people: {error}")
+        return None
 
 
 def _entries(text: str, name: str) -> list[dict[str, Any]]:

@@ -47,7 +47,14 @@ def app_context(facts: Facts, service_principal_id: str) -> dict[str, Any]:
     findings = [f for f in facts.findings if f["service_principal_id"] == service_principal_id]
     app = facts.inventory.get(service_principal_id, {})
     app_id = findings[0]["app_id"]
-    actions = [a for a in facts.actions if a["service_principal_id"] == service_principal_id]
+    own = {f["finding_id"] for f in findings}
+    # what is to be done about a person or the tenant belongs here as well where a finding about the app asks for it
+    actions = [
+        a
+        for a in facts.actions
+        if a["service_principal_id"] == service_principal_id
+        or (not a["app_id"] and not own.isdisjoint(a["finding_ids"] or ()))
+    ]
     return {
         "app": app,
         "name": formats.plain(findings[0]["display_name"] or app.get("display_name") or app_id, 200),

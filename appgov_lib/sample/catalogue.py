@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from appgov_lib.sample import consent, deleted, discovery, fixed, guardrails, risk, roles, summaries
+from appgov_lib.sample import consent, deleted, discovery, fixed, guardrails, kept, risk, roles, summaries
 from appgov_lib.sample.audits import Audits
 from appgov_lib.sample.changes import APPS, GRANTS, REGISTRATIONS, USERS, Changes
 from appgov_lib.sample.collections import Plain, Timed
@@ -32,6 +32,9 @@ _DISCOVERED = re.compile(
 _DELETED_ITEMS = re.compile(r"^/directory/deletedItems/(?:microsoft\.)?graph\.(application|servicePrincipal)$")
 _DIRECTORY = {APPS: "_service_principals", REGISTRATIONS: "_applications", GRANTS: "_delegated_grants", USERS: "_users"}
 """Where the four lists are that can change."""
+_CONSENT_REQUESTS = "/identityGovernance/appConsent/appConsentRequests"
+_GRANT_POLICIES, _APP_POLICIES = "/policies/permissionGrantPolicies", "/policies/appManagementPolicies"
+_MAIL_RULES = re.compile(r"^/users/([0-9a-fA-F-]{36})/mailFolders/inbox/messageRules$")
 _MEMBERS = (
     GRANTS,
     "/appRoleAssignments",
@@ -42,10 +45,12 @@ _MEMBERS = (
     "/roleAssignments",
     "/alerts_v2",
     "/incidents",
+    "/messageRules",
+    "/includes",
+    "/excludes",
+    _APP_POLICIES,
 )
 """Lists whose objects can be asked for one by one."""
-_CONSENT_REQUESTS = "/identityGovernance/appConsent/appConsentRequests"
-_GRANT_POLICIES = "/policies/permissionGrantPolicies"
 _RECOMMENDATIONS = "/directory/recommendations"
 
 
@@ -82,8 +87,8 @@ class Catalogue:
             "/roleManagement/directory/roleEligibilityScheduleInstances": lambda: fixed.fixed_list(
                 roles.eligibility_instances(world)
             ),
-            _GRANT_POLICIES: self._grant_policies,
-            "/policies/appManagementPolicies": self._app_management,
+            _GRANT_POLICIES: lambda: kept.grant_policy_list(world, self.edits),
+            _APP_POLICIES: lambda: kept.app_policy_list(self.directory, self.edits),
             "/identity/conditionalAccess/policies": lambda: fixed.fixed_list(
                 fixed.encoded(guardrails.conditional_access_policies(world))
             ),
@@ -113,6 +118,8 @@ class Catalogue:
         if path == "/identityProtection/riskyServicePrincipals":
             found = self.edits.at_risk(risk.risky_service_principals(self.world, beta))
             return fixed.fixed_list(found, max_top=500)
+        if path in (_GRANT_POLICIES, _APP_POLICIES):  # may be written, so they are made anew
+            return self._lists[path]()
         held = f"{path}?{beta}"
         if held not in self._held:
             made = self._made(path, beta)
@@ -169,7 +176,7 @@ class Catalogue:
     @cached_property
     def _users(self) -> Plain:
         """All users."""
-        return Plain(self.world.size.users, self.directory.user, index={"id": lambda: self._user_places})
+        return Plain(self.world.size.users, self.directory.user, index={"id": lambda: self.user_places})
 
     @cached_property
     def _delegated_grants(self) -> Plain:
@@ -206,12 +213,15 @@ class Catalogue:
     def _member_at(self, path: str, beta: bool) -> bytes | None:
         """The object of a list that is named by its id below the list's path, or None."""
         base, _, key = path.rpartition("/")
+        if base == _GRANT_POLICIES:  # its rules come with it
+            found = [each for each in kept.grant_policies(self.world, self.edits) if each[0]["id"] == key]
+            return next((fixed.encoded([{**p, "includes": i, "excludes": e}])[0] for p, i, e in found), None)
         if base == "/directory/deletedItems":
             return deleted.one(key.lower(), self._deleted)
         if not base.endswith(_MEMBERS):
             return None
-        found, wanted = self.collection(base, beta), f'"id":"{key}"'.encode()
-        rows = found.rows(0, len(found)) if found else []
+        listed, wanted = self.collection(base, beta), f'"id":"{key}"'.encode()
+        rows = listed.rows(0, len(listed)) if listed else []
         return next((row for row in rows if wanted in row and fixed.decoded(row)["id"] == key), None)
 
     def place_of(self, kind: str, key: str) -> int | None:
@@ -221,7 +231,7 @@ class Catalogue:
         return self.changes.place_of_added(key.lower()) if found is None and kind == APPS else found
 
     @cached_property
-    def _user_places(self) -> dict[str, int]:
+    def user_places(self) -> dict[str, int]:
         """User number by id."""
         return {self.world.user_ids[number]: number for number in range(self.world.size.users)}
 
@@ -273,24 +283,6 @@ class Catalogue:
         principal = fixed.decoded(row)["principalId"]
         kind = "servicePrincipal" if principal in self.world.index_of_sp else "user"
         return {"@odata.type": f"#microsoft.graph.{kind}", "id": principal}
-
-    def _grant_policies(self) -> Plain:
-        """Permission grant policies, to be expanded by what they include and exclude."""
-        found = consent.grant_policies(self.world)
-        expanders = {"includes": lambda place: found[place][1], "excludes": lambda place: found[place][2]}
-        return fixed.fixed_list(fixed.encoded([policy for policy, _, _ in found]), expanders)
-
-    def _app_management(self) -> Plain:
-        """App management policies, to be expanded by the registrations they apply to."""
-        found = guardrails.app_management_policies(self.world)
-
-        def concerned(place: int) -> list[dict[str, Any]]:
-            """The registrations of a policy."""
-            numbers = [int(self.world.registered.searchsorted(index)) for index in found[place][1]]
-            rows = [fixed.decoded(self.directory.brief_application(number)) for number in numbers]
-            return [{"@odata.type": "#microsoft.graph.application", **row} for row in rows]
-
-        return fixed.fixed_list(fixed.encoded([policy for policy, _ in found]), {"appliesTo": concerned})
 
     def _consent_requests(self) -> Plain:
         """Requests for admin consent, to be expanded by those of the users."""
@@ -345,6 +337,9 @@ class Catalogue:
             kind, key = relation[1], relation[2].lower()
             below = self._below_application if kind == "applications" else self._below_service_principal
             return below(key, relation[3], beta)
+        mailbox = _MAIL_RULES.match(path)
+        if mailbox and mailbox[1].lower() in self.user_places:
+            return fixed.fixed_list(fixed.encoded(kept.mail_rules(self.world, self.edits, mailbox[1].lower())))
         found = _BELOW.match(path)
         if not found or found[1] not in (_GRANT_POLICIES, _CONSENT_REQUESTS, _RECOMMENDATIONS):
             return None
@@ -359,6 +354,9 @@ class Catalogue:
     def _below_application(self, key: str, relation: str, beta: bool) -> Listed | None:
         """Lists below a registration."""
         number = self._application_places.get(key)
+        if number is not None and relation == "appManagementPolicies":
+            held = kept.app_policies(self.directory, self.edits)
+            return fixed.fixed_list(fixed.encoded([policy for policy, apps in held if key in apps]))
         if number is None or relation not in ("owners", "federatedIdentityCredentials"):
             return None
         if self.changes.is_removed(REGISTRATIONS, number):

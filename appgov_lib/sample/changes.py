@@ -238,8 +238,9 @@ class Changes:
             place = number - self._sizes[path]
             layer.added[place] = compact(_decode(layer.added[place]) | values).encode()
         else:
-            row = {APPS: self.directory.service_principal, REGISTRATIONS: self.directory.application}
-            start = _decode(row.get(path, self.grants.grant)(number))
+            directory = self.directory
+            rows = {APPS: directory.service_principal, REGISTRATIONS: directory.application, USERS: directory.user}
+            start = _decode(rows.get(path, self.grants.grant)(number))
             patch = layer.patches.pop(number, {}) | values
             changed = {name: value for name, value in patch.items() if name not in start or start[name] != value}
             if changed:

@@ -56,6 +56,14 @@ class Edits:
     assignments: Part = field(default_factory=Part)
     """By the client that holds them."""
     roles: Part = field(default_factory=Part)
+    mail_rules: Part = field(default_factory=Part)
+    """By user."""
+    consent_policies: Part = field(default_factory=Part)
+    conditions: Part = field(default_factory=Part)
+    """By consent policy and the part it belongs to."""
+    app_policies: Part = field(default_factory=Part)
+    limited: Part = field(default_factory=Part)
+    """Registrations by the app management policy that holds for them."""
     access: Part = field(default_factory=Part)
     """Conditional Access policies."""
     risks: dict[str, Record] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from appgov_lib.sample.catalogue import Catalogue
 from appgov_lib.sample.changes import APPS, GRANTS, REGISTRATIONS
 from appgov_lib.sample.edits import Record, merged
 from appgov_lib.sample.odata import GraphError
+from appgov_lib.sample.policy_writes import PolicyWrites
 
 _decode, _encode = msgspec.json.Decoder().decode, msgspec.json.Encoder().encode
 _ID = r"([0-9a-fA-F-]{36})"
@@ -78,6 +79,7 @@ class Writes:
             ("PATCH", r"^(/policies/\w+)$", self._policy),
             ("PUT", r"^(/policies/adminConsentRequestPolicy)$", self._policy),
             ("PATCH", r"^(/security/(?:alerts_v2|incidents)/[\w.-]+)$", self._handle),
+            *PolicyWrites(self).routes(),
         )
         self._routes = tuple((method, re.compile(pattern), action) for method, pattern, action in (*of_apps, *own))
 
@@ -237,7 +239,7 @@ class Writes:
             raise GraphError(
                 400, "Request_BadRequest", "A federated credential needs name, issuer, subject, audiences."
             )
-        record: Record = {"id": ids.guid(self.catalogue.world.seed, "written federated", self._next())}
+        record: Record = {"id": ids.guid(self.catalogue.world.seed, "written federated", self.number())}
         record |= {name: body[name] for name in names[:3]}
         record |= {"description": body.get("description"), "audiences": body["audiences"]}
         self.edits.federated.put(key.lower(), record)
@@ -294,14 +296,14 @@ class Writes:
                 return record
         raise _missing(key)
 
-    def _next(self) -> int:
+    def number(self) -> int:
         """Number of the object that is made next."""
         self._made += 1
         return self._made
 
     def _id(self, kind: str) -> str:
         """Id of an object that is made."""
-        return ids.opaque(self.catalogue.world.seed, f"written {kind}", self._next())
+        return ids.opaque(self.catalogue.world.seed, f"written {kind}", self.number())
 
 
 def _keys(before: list[Record], wanted: Any) -> list[Record]:

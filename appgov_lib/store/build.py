@@ -346,7 +346,7 @@ def _judge(con: duckdb.DuckDBPyConnection, settings: Settings, as_of: date, days
         tell("chains")
         write_chains(con, as_of)
         tell("remediation_actions")
-        actions.plan(con)
+        actions.plan(con, actions.protected_ids(settings, tell))
         actions.write_outcomes(con, settings, as_of)
 
 
