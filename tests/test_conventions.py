@@ -49,6 +49,7 @@ ROOMS = [
     ["store/build"],
     ["changes"],
     ["backtest"],
+    ["privacy"],
     ["tables"],
     ["charts"],
     ["notebook"],
