@@ -16,7 +16,7 @@ from appgov_lib import __version__
 from appgov_lib.actions_cli import actions_group
 from appgov_lib.errors import ExitCode, WarehouseMissing
 from appgov_lib.lock import hold as _hold
-from appgov_lib.options import asks_graph, cloud_option, common
+from appgov_lib.options import asks_graph, cloud_option, common, pseudonymise_option
 from appgov_lib.output import (
     doctor_done,
     extract_done,
@@ -46,6 +46,7 @@ def cli() -> None:
 
 @cli.command()
 @common
+@pseudonymise_option
 @click.option("--full", is_flag=True, help="Read the sample tenant again although it was read before.")
 def demo(settings: Settings, as_json: bool, quiet: bool, full: bool) -> int:
     """Show the whole product on a sample tenant: extract, build, notebooks, report."""
@@ -164,6 +165,7 @@ def build(settings: Settings, as_json: bool, quiet: bool, as_of: str | None, day
 
 @cli.command()
 @common
+@pseudonymise_option
 @click.option("--as-of", metavar="DATE", help="Last day of the period; default: the day the warehouse was built for.")
 @click.option("--days", type=click.IntRange(1, 366), default=7, show_default=True, help="Length of the period.")
 @click.option("--only", metavar="NOTEBOOK", help="Run one notebook, e.g. 02_usage.")
@@ -203,6 +205,7 @@ def report(
 
 @cli.command()
 @common
+@pseudonymise_option
 @asks_graph
 @click.option("--all-tenants", is_flag=True, help="Every tenant in appgov.toml, and a page that shows all of them.")
 @click.option("--again", is_flag=True, help="Do every stage anew, although this week's run has done it.")

@@ -9,7 +9,7 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from appgov_lib.privacy.tokens import tokens_of
 from appgov_lib.settings import Settings, private_dir
 from appgov_lib.store.copying import REAL, columns_of, copying
 
+TOLD = ("pseudonymised", "pseudonym_key", "min_users_shown")
+"""Keys of `run_info` that say how people are shown."""
 _FOLDER = ".reading-"
 _TEXTS = frozenset({"VARCHAR", "VARCHAR[]", "JSON"})
 _SCRIPTS = ("powershell", "curl", "az_rest")
@@ -57,6 +59,19 @@ def reading(settings: Settings, progress: Callable[[str], None] | None = None) -
         with copying(settings, home) as con:
             _Copy(con, settings).make()
         yield replace(settings, home=home)
+
+
+def told_of(run: Mapping[str, str]) -> dict[str, str]:
+    """What the facts of a run say of how people are shown."""
+    return {name: run[name] for name in TOLD if name in run}
+
+
+def told(report: Path) -> dict[str, str]:
+    """The same of a report that was written; nothing where there is none."""
+    try:
+        return told_of(json.loads((report / "run.json").read_bytes())["warehouse"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 @dataclass

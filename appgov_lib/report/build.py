@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import json
@@ -13,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from appgov_lib import __version__, exports
+from appgov_lib import __version__, exports, privacy
 from appgov_lib.action_files import write_action_files
 from appgov_lib.report.assets import write_assets
 from appgov_lib.report.facts import Facts, gather
@@ -67,8 +68,10 @@ def build_report(
     began = time.perf_counter()
     suite = suite or load_suite(settings.profile.notebooks)
     chosen = suite.chosen(only)
-    con = connect(tenant=settings.tenant, home=settings.home)
-    try:
+    with contextlib.ExitStack() as opened:
+        shown_as = opened.enter_context(privacy.reading(settings, say))
+        con = connect(tenant=settings.tenant, home=shown_as.home)
+        opened.callback(con.close)
         facts = gather(con, as_of, days)
         final = private_dir(settings.reports_dir) / facts.period.as_of.isoformat()
         folder = final.with_name(f".{final.name}.building")
@@ -82,12 +85,11 @@ def build_report(
             workers=suite.workers,
             timeout_seconds=suite.timeout_seconds,
             progress=say,
+            home=shown_as.home,
         )
         say("Writing pages and files ...")
         _write_exports(con, folder)
-    finally:
-        con.close()
-    if only:
+    if only and privacy.told(final) == privacy.told_of(facts.run):
         _carry_over(final, folder, [n for n in suite.notebooks if n not in chosen])
     shown = [n for n in suite.notebooks if n in chosen or (folder / f"{n.name}.html").exists()]
     _write_pages(facts, folder, chosen, shown, results, single_file)

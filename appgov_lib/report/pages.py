@@ -64,12 +64,19 @@ def site_of(facts: Facts, notebooks: Sequence[Notebook]) -> Site:
     """Return navigation and footer for the notebooks that have a page."""
     name = facts.tenant.get("display_name") or facts.run.get("tenant") or "Tenant without a name"
     version, build = (facts.run.get(key, formats.UNKNOWN) for key in ("appgov_version", "build_id"))
-    made = f"appgov {version}, warehouse {build}."
+    made = f"appgov {version}, warehouse {build}.{_people_shown(facts.run)}"
     links = (
         {"href": "apps.html", "text": "All apps"},
         *({"href": f"{n.name}.html", "text": n.title} for n in notebooks),
     )
     return Site(formats.plain(name), facts.period.text, made, links)
+
+
+def _people_shown(run: dict[str, str]) -> str:
+    """Say that people are not shown as what they are called, where that is so."""
+    said = " People are shown as tokens." if run.get("pseudonymised") else ""
+    least = run.get("min_users_shown")
+    return said + (f" Groups of fewer than {least} users are not counted." if least else "")
 
 
 def index_page(facts: Facts, site: Site, notebooks: Sequence[Notebook], results: Sequence[NotebookResult]) -> str:
