@@ -29,6 +29,7 @@ from appgov_lib.output import (
 )
 from appgov_lib.permissions_file import permissions_group
 from appgov_lib.policies_cli import policies_group
+from appgov_lib.privacy_cli import pseudonym_command
 from appgov_lib.session import bars as _bars
 from appgov_lib.session import warehouse as _warehouse
 from appgov_lib.session import warehouse_as_of as _warehouse_as_of
@@ -170,6 +171,8 @@ def build(settings: Settings, as_json: bool, quiet: bool, as_of: str | None, day
 @click.option("--days", type=click.IntRange(1, 366), default=7, show_default=True, help="Length of the period.")
 @click.option("--only", metavar="NOTEBOOK", help="Run one notebook, e.g. 02_usage.")
 @click.option("--single-file", is_flag=True, help="Also write report.html: summary and worst apps in one file.")
+@click.option("--all-apps", is_flag=True, help="A page for every app, not only for those with an open finding.")
+@click.option("--app", "apps", multiple=True, metavar="ID", help="A page for this app too; may be repeated.")
 @click.option("--pdf", is_flag=True, help="Also print the summary as PDF, where Chromium, Chrome or Edge is there.")
 @click.option("--fail-on", type=click.Choice(SEVERITIES), help="Exit with 1 when a finding is at least this severe.")
 def report(
@@ -182,9 +185,11 @@ def report(
     single_file: bool,
     pdf: bool,
     fail_on: str | None,
+    all_apps: bool,
+    apps: tuple[str, ...],
 ) -> int:
     """Run the notebooks over the warehouse and write the HTML report."""
-    from appgov_lib.report import build_report
+    from appgov_lib.report import Asked, build_report
 
     with _hold(settings), _bars(quiet) as bars:
         result = build_report(
@@ -196,6 +201,7 @@ def report(
             progress=bars.step,
             single_file=single_file,
             pdf=pdf,
+            asked=Asked(apps, all_apps),
         )
     code = report_done(result, as_json)
     if fail_on and code == ExitCode.DONE and _findings_at(settings, fail_on):
@@ -255,6 +261,7 @@ def path(settings: Settings, as_json: bool, quiet: bool, what: str) -> int:
 
 
 cli.add_command(permissions_group(common))
+cli.add_command(pseudonym_command(common))
 cli.add_command(policies_group(common, lambda: _now().date()))
 
 

@@ -58,5 +58,8 @@ def run_demo(settings: Settings, *, full: bool = False, bars: Bars | None = None
     # a demo is the sample's own, but for how people are shown
     shown = {name: getattr(settings.profile, name) for name in ("pseudonymise", "min_users_shown")}
     return build_report(
-        replace(settings, tenant="sample", profile=Profile(**shown)), AS_OF, now=NOW.replace(tzinfo=None), progress=bars.step
+        replace(settings, tenant="sample", profile=Profile(**shown)),
+        AS_OF,
+        now=NOW.replace(tzinfo=None),
+        progress=bars.step,
     )

@@ -59,9 +59,8 @@ def declaration() -> Declaration:
     content = tomllib.loads(FILE.read_text(encoding="utf-8"))
     tables = {}
     for entry in content["table"]:
-        lists = {name: tuple(entry.get(name, ())) for name in ("person", "either", "address")}
-        texts = {name: entry[name] for name in ("by", "when", "used_by_people") if name in entry}
-        tables[entry["name"]] = Declared(entry["name"], **lists, **texts)
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+        tables[entry["name"]] = Declared(**values)
     return Declaration(
         tables=tables,
         json_person=frozenset(content["json"]["person"]),

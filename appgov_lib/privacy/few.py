@@ -82,7 +82,16 @@ def merge_small_groups(con: Any, columns: dict[str, list[tuple[str, str]]], leas
             else name
             for name, kind in names.items()
         )
-        _merge(con, "app_top_users", "app_id", "count(DISTINCT user_id)", "true", f"SELECT {sums}", "GROUP BY app_id", least)
+        _merge(
+            con,
+            "app_top_users",
+            "app_id",
+            "count(DISTINCT user_id)",
+            "true",
+            f"SELECT {sums}",
+            "GROUP BY app_id",
+            least,
+        )
     if "anomaly_contributors" in columns:
         kept = "app_id, metric, day"
         merged = ", ".join(
@@ -104,6 +113,8 @@ def merge_small_groups(con: Any, columns: dict[str, list[tuple[str, str]]], leas
             f"GROUP BY {kept}",
             least,
         )
+    if "findings" in columns:
+        _hide_measures(con, least)
     for table in ("stg_delegated_grants", "risky_grants"):
         if table in columns:
             con.execute(
@@ -113,13 +124,24 @@ def merge_small_groups(con: Any, columns: dict[str, list[tuple[str, str]]], leas
             )
 
 
-def _merge(
-    con: Any, table: str, group: str, users: str, rows: str, select: str, grouped: str, least: int
-) -> None:
+def _hide_measures(con: Any, least: int) -> None:
+    """Hide what a policy measured, where that is a number of users its evidence hides."""
+    rows = con.execute(
+        f"SELECT finding_id, CAST(evidence AS VARCHAR) FROM findings WHERE measure BETWEEN 1 AND {least - 1}"
+    )
+    said = formats.fewer(least)
+    for finding, evidence in rows.fetchall():
+        if f'"{said}"' in (evidence or ""):
+            con.execute(f"UPDATE findings SET measure = -{least} WHERE finding_id = ?", [finding])
+
+
+def _merge(con: Any, table: str, group: str, users: str, rows: str, select: str, grouped: str, least: int) -> None:
     """Put one row in place of the rows of each small group."""
     few = f"SELECT {group} FROM {table} WHERE {rows} GROUP BY {group} HAVING {users} < {least}"
     con.execute(f"CREATE TEMP TABLE small AS {few}")
-    con.execute(f"CREATE TEMP TABLE merged AS {select} FROM {table} SEMI JOIN small USING ({group}) WHERE {rows} {grouped}")
+    con.execute(
+        f"CREATE TEMP TABLE merged AS {select} FROM {table} SEMI JOIN small USING ({group}) WHERE {rows} {grouped}"
+    )
     con.execute(f"DELETE FROM {table} WHERE {rows} AND ({group}) IN (SELECT ({group}) FROM small)")
     con.execute(f"INSERT INTO {table} BY NAME FROM merged ORDER BY ALL")
     con.execute("DROP TABLE small; DROP TABLE merged")

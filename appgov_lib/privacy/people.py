@@ -169,6 +169,7 @@ def _distinct(
     """The distinct values of a column on some rows, with the value of the column `by`."""
     value = f'unnest("{column}")' if kind.endswith("[]") else f'CAST("{column}" AS VARCHAR)'
     rows = con.execute(
-        f"SELECT DISTINCT {value} AS value, {by or 'NULL'} AS owner FROM {REAL}.{table} WHERE coalesce({condition}, false)"
+        f"SELECT DISTINCT {value} AS value, {by or 'NULL'} AS owner FROM {REAL}.{table} "
+        f"WHERE coalesce({condition}, false)"
     ).fetchall()
     return [(str(found), owner) for found, owner in rows if found]

@@ -156,7 +156,9 @@ class Finder:
                 start = match.start()
             return start, end, self.people.token(low[start:end])
         if kind == "guid":
-            person = low[start:end] in self.people.ids or (low.endswith("users/", 0, start) and self._no_app(low[start:end]))
+            person = low[start:end] in self.people.ids or (
+                low.endswith("users/", 0, start) and self._no_app(low[start:end])
+            )
             return start, end, self.people.token(low[start:end]) if person else ""
         if kind == "long":
             return start, end, self.people.other.get(low[start:end], "") or self._sites.get(low[start:end], "")
@@ -175,7 +177,7 @@ class Finder:
         return value not in self.people.app_ids
 
     def _address_token(self, text: str, end: int, address: str, written: str) -> str:
-        """The token of an address that a person used, or that nothing is known of; none for an app's, and for blocks."""
+        """The token of an address that a person used or nothing is known of; none for an app's, and for blocks."""
         block = _BLOCK.match(text, end)
         if block and block[1] not in ("32", "128"):
             return ""
@@ -198,7 +200,7 @@ class Finder:
             return start, end, self._sites[word]
         # as it is written: `will` is a word, `Will` a name
         token = self._single.get(word, "")
-        return start, end, token if token and text[start] != low[start] or token and not word.isascii() else ""
+        return start, end, token if (token and text[start] != low[start]) or (token and not word.isascii()) else ""
 
 
 def usual(text: str) -> str:
@@ -219,4 +221,3 @@ def our_words() -> frozenset[str]:
         for path in _PACKAGE.glob(pattern):
             found.update(_WORD.findall(path.read_text(encoding="utf-8").lower()))
     return frozenset(found)
-

@@ -1,4 +1,4 @@
-"""Tokens in place of people: keyed, so that nobody without the key can make or try them out, and the same every time."""
+"""Tokens in place of people: keyed, so that nobody without the key can make them or try them out, and always the same."""
 
 from __future__ import annotations
 
@@ -21,11 +21,15 @@ class Tokens:
 
     def __init__(self, key: bytes, tenant: str) -> None:
         """Remember the key; another tenant gets other tokens for the same person."""
+        self.made: dict[str, str] = {}
+        """What each token stands for."""
         self._key = hmac.digest(key, tenant.encode(), hashlib.sha256)
 
     def of(self, kind: str, value: str) -> str:
         """The token of a value: its kind and twelve hex digits."""
-        return f"{kind}-{self.digits(f'{kind}|{value}')[:_DIGITS]}"
+        token = f"{kind}-{self.digits(f'{kind}|{value}')[:_DIGITS]}"
+        self.made[token] = value
+        return token
 
     def digits(self, text: str) -> str:
         """Hex digits that stand for a text."""

@@ -21,7 +21,7 @@ from appgov_lib.actions.scripts import az_rest, curl, powershell, pseudonymised
 from appgov_lib.errors import ConfigError
 from appgov_lib.privacy import few
 from appgov_lib.privacy.declared import Declaration, declaration
-from appgov_lib.privacy.people import Columns, gather
+from appgov_lib.privacy.people import Columns, People, gather
 from appgov_lib.privacy.text import Finder, usual
 from appgov_lib.privacy.tokens import tokens_of
 from appgov_lib.settings import Settings, private_dir
@@ -56,9 +56,14 @@ def reading(settings: Settings, progress: Callable[[str], None] | None = None) -
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=_FOLDER, dir=settings.data_dir) as place:
         home = Path(place)
-        with copying(settings, home) as con:
-            _Copy(con, settings).make()
+        make_copy(settings, home)
         yield replace(settings, home=home)
+
+
+def make_copy(settings: Settings, home: Path) -> People | None:
+    """Make the copy in the folder `home`; return the people who are hidden in it, if they are."""
+    with copying(settings, home) as con:
+        return _Copy(con, settings).make()
 
 
 def told_of(run: Mapping[str, str]) -> dict[str, str]:
@@ -81,8 +86,8 @@ class _Copy:
     con: Any
     settings: Settings
 
-    def make(self) -> None:
-        """Copy every table, changed as the profile asks."""
+    def make(self) -> People | None:
+        """Copy every table, changed as the profile asks; return the people who are hidden."""
         declared, columns = declaration(), columns_of(self.con)
         least = self.settings.profile.min_users_shown
         finder, fingerprint = None, ""
@@ -102,6 +107,7 @@ class _Copy:
         told |= {"min_users_shown": str(least)} if least > 1 else {}
         for key, value in told.items():
             self.con.execute("INSERT INTO run_info VALUES (?, ?)", [key, value])
+        return finder.people if finder else None
 
     def _table(
         self, table: str, kinds: list[tuple[str, str]], declared: Declaration, finder: Finder | None, least: int
@@ -183,7 +189,7 @@ class _Copy:
             where += f""" AND NOT (regexp_full_match("{column}", '[0-9A-Fa-f-]{{9,}}')
                 AND lower("{column}") NOT IN (SELECT id FROM known_ids))"""
         rows = self.con.execute(
-            f'SELECT DISTINCT {value}, {by or "CAST(NULL AS VARCHAR)"}, coalesce({condition}, false) '
+            f"SELECT DISTINCT {value}, {by or 'CAST(NULL AS VARCHAR)'}, coalesce({condition}, false) "
             f"FROM {REAL}.{table} WHERE {where}"
         ).fetchall()
         return [(row, new) for row in rows if (new := change(row)) != row[0]]
@@ -216,10 +222,10 @@ class _Copy:
             yield action, tuple(rest)
 
 
-def finder_of(con: Any, settings: Settings, columns: Columns, *, make: bool = True) -> Finder:
+def finder_of(con: Any, settings: Settings, columns: Columns) -> Finder:
     """What finds the people of the real warehouse that is attached to `con`."""
     declared = declaration()
-    people = gather(con, declared, columns, tokens_of(settings, make=make))
+    people = gather(con, declared, columns, tokens_of(settings))
     return Finder(people, declared.json_person, _vendors(con, declared, columns))
 
 

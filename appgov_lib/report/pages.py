@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -154,9 +154,9 @@ def _tenant_parts(facts: Facts, site: Site, pages: dict[str, str]) -> dict[str, 
     }
 
 
-def apps_page(facts: Facts, site: Site) -> str:
-    """Return the page of all apps."""
-    pages = {r.app["service_principal_id"]: _app_link(r.app) for r in apps_with_findings(facts)}
+def apps_page(facts: Facts, site: Site, more: Mapping[str, str]) -> str:
+    """Return the page of all apps; `more` are addresses of pages of apps without a finding."""
+    pages = dict(more) | {r.app["service_principal_id"]: _app_link(r.app) for r in apps_with_findings(facts)}
     return render("apps.html.j2", here="apps.html", up="", site=site, **all_apps(facts.apps, pages))
 
 
