@@ -1,8 +1,9 @@
-"""Looking for people in everything a report consists of, byte by byte and decoded; written without the code it checks."""
+"""Looking for people in everything a report consists of, as bytes and decoded; shares nothing with the code it checks."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import io
 import json
@@ -40,7 +41,8 @@ class Scan:
         for needle in needles:
             low = needle.lower()
             first = _WORD.search(low)
-            assert first is not None and first.start() == 0, needle
+            assert first is not None, needle
+            assert first.start() == 0, needle
             self._by_word[first[0]].append(low)
 
     def found(self, text: str) -> set[str]:
@@ -83,7 +85,7 @@ def readings(content: bytes) -> Iterator[str]:
     text = content.decode("utf-8", "replace")
     seen = {text}
     for _ in range(3):  # what was escaped inside what was escaped
-        for old in list(seen):
+        for old in tuple(seen):
             seen.add(html.unescape(old))
             seen.add(_ESCAPE.sub(lambda match: chr(int(match[1], 16)), old))
             seen.add(unquote(old))
@@ -94,10 +96,8 @@ def readings(content: bytes) -> Iterator[str]:
     for blob in _BASE64.findall(text):
         yield base64.b64decode(blob).decode("latin-1")
     if text.lstrip()[:1] in ("{", "["):
-        try:
+        with contextlib.suppress(ValueError):
             yield from _strings(json.loads(text))
-        except ValueError:
-            pass
 
 
 def _strings(value: object) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 FILE = Path(__file__).with_name("people.toml")
 
@@ -40,6 +41,10 @@ class Declaration:
     """All of the file."""
 
     tables: Mapping[str, Declared]
+    searched: frozenset[str]
+    """Columns in which people stand beside other things."""
+    nobody: frozenset[str]
+    """Columns that sound like people and hold none."""
     json_person: frozenset[str]
     app_ids: tuple[str, ...]
     app_names: tuple[str, ...]
@@ -59,10 +64,13 @@ def declaration() -> Declaration:
     content = tomllib.loads(FILE.read_text(encoding="utf-8"))
     tables = {}
     for entry in content["table"]:
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+        lists = {name: tuple(value) for name, value in entry.items() if isinstance(value, list)}
+        values: dict[str, Any] = {**entry, **lists}
         tables[entry["name"]] = Declared(**values)
     return Declaration(
         tables=tables,
+        searched=frozenset(content["columns"]["searched"]),
+        nobody=frozenset(content["columns"]["nobody"]),
         json_person=frozenset(content["json"]["person"]),
         app_ids=tuple(content["apps"]["ids"]),
         app_names=tuple(content["apps"]["names"]),

@@ -12,7 +12,10 @@ from typing import Any
 
 from appgov_lib import formats
 
-_SAID = re.compile(r"(?<![\w.,:-])(\d[\d,]*)( (?:other |more |of these )?(?:users?|people|persons?|mailbox(?:es)?)\b)")
+_SAID = re.compile(
+    r"(?<![\w.,:-])((?:[Aa]t least )?)(\d[\d,]*)"
+    r"( (?:other |more |of these )?(?:users?|people|persons?|mailbox(?:es)?)\b)"
+)
 _FROM_TO = re.compile(r"(?<=[Uu]sers who consented went from )(\d[\d,]*) to (\d[\d,]*)")
 _MANY = {" user": " users", " person": " people", " mailbox": " mailboxes"}
 
@@ -38,10 +41,11 @@ def hidden_text(text: str, least: int, names: frozenset[str], is_json: bool) -> 
 
     def said(match: re.Match[str]) -> str:
         """One number with its noun."""
-        if not is_few(_number(match[1]), least):
+        if not is_few(_number(match[2]), least):
             return match[0]
-        return formats.fewer(least) + next((match[2].replace(one, many) for one, many in _MANY.items()
-                                            if match[2].endswith(one)), match[2])  # fmt: skip
+        noun = next((match[3].replace(one, many) for one, many in _MANY.items() if match[3].endswith(one)), match[3])
+        begin = formats.fewer(least)
+        return (begin.capitalize() if match[1].startswith("A") else begin) + noun
 
     def both(match: re.Match[str]) -> str:
         """From one number to another."""

@@ -51,8 +51,8 @@ def meaning_of(settings: Settings, token: str) -> Meaning:
             value = people.tokens.made[wanted]
             return Meaning(wanted, wanted.split("-")[0], _all_of(people, value))
     raise ConfigError(
-        f"{wanted} stands for nobody in the current warehouse: it may be of another tenant, made with another key, or of "
-        "somebody whose records are gone."
+        f"{wanted} stands for nobody in the current warehouse: it may be of another tenant, made with another key, "
+        "or of somebody whose records are gone."
     )
 
 

@@ -1,4 +1,4 @@
-"""Tokens in place of people: keyed, so that nobody without the key can make them or try them out, and always the same."""
+"""Tokens in place of people: keyed, so that nobody without the key can make or try them, and always the same."""
 
 from __future__ import annotations
 
