@@ -1,4 +1,4 @@
-"""Looking for people in everything a report consists of, as bytes and decoded; shares nothing with the code it checks."""
+"""Looking for people in everything a report consists of, as bytes and decoded; apart from the code it checks."""
 
 from __future__ import annotations
 
