@@ -18,6 +18,7 @@ from appgov_lib.privacy.text import Finder
 from appgov_lib.privacy.tokens import Tokens, tokens_of
 from appgov_lib.settings import Settings
 
+pytestmark = pytest.mark.timeout(300)  # on a busy machine
 ANNA, OTHER, APP = (f"00000000-0000-4000-8000-00000000000{number}" for number in (1, 2, 9))
 TOKENS = Tokens(b"k" * 32, "sample")
 A = TOKENS.of("user", ANNA)

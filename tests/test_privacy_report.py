@@ -39,6 +39,9 @@ def with_warehouse(home: Path, sample_home: Path) -> None:
     shutil.copytree(sample_home / "data" / "sample" / "warehouse", home / "data" / "sample" / "warehouse")
 
 
+pytestmark = pytest.mark.timeout(300)  # on a busy machine
+
+
 @pytest.fixture(scope="module")
 def home(once, sample_home) -> Path:
     """A home with a report of the sample that shows no people and no small numbers of users."""

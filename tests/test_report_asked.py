@@ -21,6 +21,8 @@ AS_OF = dt.date(2026, 11, 15)
 MOST_SECONDS = 0.5
 """For one page, on a machine that does much else; a quiet one takes a twentieth."""
 
+pytestmark = pytest.mark.timeout(300)  # on a busy machine
+
 
 @pytest.fixture(scope="module")
 def con(sample_home):
