@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 import duckdb
 
-_WORD = re.compile(r"[\w<>]+")
+_WORD = re.compile(r"\w+")
 _BASE64 = re.compile(r'"bdata":\s*"([A-Za-z0-9+/=]+)"')
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 
@@ -37,24 +37,24 @@ class Scan:
 
     def __init__(self, needles: Iterable[str]) -> None:
         """Sort them by their first word."""
-        self._by_word: dict[str, list[str]] = defaultdict(list)
+        self._by_word: dict[str, list[tuple[str, int]]] = defaultdict(list)
         for needle in needles:
             low = needle.lower()
             first = _WORD.search(low)
             assert first is not None, needle
-            assert first.start() == 0, needle
-            self._by_word[first[0]].append(low)
+            self._by_word[first[0]].append((low, first.start()))
 
     def found(self, text: str) -> set[str]:
         """Those that are in a text."""
-        low = text.lower()
-        return {
-            needle
-            for word in _WORD.finditer(low)
-            for needle in self._by_word.get(word[0], ())
-            if low.startswith(needle, word.start())
-            and not re.match(r"[\w]|/\d|\.\d", low[word.start() + len(needle) : word.start() + len(needle) + 2])
-        }
+        low, found = text.lower(), set()
+        for word in _WORD.finditer(low):
+            for needle, before in self._by_word.get(word[0], ()):
+                begin = word.start() - before
+                end = begin + len(needle)
+                # an address may stand before a block of addresses or a further number
+                if begin >= 0 and low.startswith(needle, begin) and not re.match(r"\w|/\d|\.\d", low[end : end + 2]):
+                    found.add(needle)
+        return found
 
     def files(self, folder: Path, besides: tuple[str, ...] = ()) -> dict[str, set[str]]:
         """What is in the names and contents of files, by file."""

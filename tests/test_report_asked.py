@@ -14,12 +14,12 @@ import appgov_lib
 from appgov_lib.errors import ConfigError
 from appgov_lib.report import Asked, asked, build_report
 from appgov_lib.report.facts import Facts, gather
-from appgov_lib.report.pages import app_contexts, app_pages, site_of
+from appgov_lib.report.pages import app_contexts, app_page_name, app_pages, site_of
 from appgov_lib.settings import Settings
 
 AS_OF = dt.date(2026, 11, 15)
-MOST_SECONDS = 0.5
-"""For one page, on a machine that does much else; a quiet one takes a twentieth."""
+MOST_SECONDS = 0.25
+"""Of the processor, for one page."""
 
 pytestmark = pytest.mark.timeout(300)  # on a busy machine
 
@@ -42,13 +42,14 @@ def test_every_app_of_some_hundred_gets_a_page_in_little_time(con, facts, monkey
     monkeypatch.setattr(asked, "TOGETHER", 150)  # so that there are several parts
     site = site_of(facts, [])
     wanted = asked.pages_asked(facts, Asked(every=True))
-    began = time.perf_counter()
+    began = time.process_time()
     pages = dict(wanted.written(con, facts, site))
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     with_finding = app_contexts(facts, site)
     assert len(pages) > 300
     assert set(pages).isdisjoint(with_finding)
-    assert len(pages) + len(with_finding) == len(facts.apps)
+    named = {app_page_name(app["app_id"], app["service_principal_id"]) for app in facts.apps}
+    assert named <= set(pages) | set(with_finding)
     assert seconds / len(pages) < MOST_SECONDS, f"{seconds / len(pages):.3f} s a page"
     names = {app["service_principal_id"]: app["display_name"] for app in facts.apps}
     for service_principal, name in list(wanted.names.items())[:40]:
@@ -95,5 +96,5 @@ def test_the_page_asked_for_is_in_the_report_and_linked(tmp_path, sample_home, f
     page = built.path / "apps" / f"{calm['app_id']}.html"
     assert page in built.pages
     assert f"apps/{calm['app_id']}.html" in (built.path / "apps.html").read_text(encoding="utf-8")
-    assert len(list((built.path / "apps").iterdir())) == len(with_finding - {facts.tenant["tenant_id"]}) + 1
+    assert len(list((built.path / "apps").iterdir())) == len(app_contexts(facts, site_of(facts, []))) + 1
     assert isinstance(page, Path)
