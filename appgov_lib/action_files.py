@@ -15,9 +15,10 @@ from typing import Any
 
 import duckdb
 
+from appgov_lib import formats
 from appgov_lib.actions.chosen import from_record
 from appgov_lib.actions.requests import Request
-from appgov_lib.actions.scripts import az_rest, curl, plain, powershell
+from appgov_lib.actions.scripts import PSEUDONYMISED, az_rest, curl, plain, powershell, pseudonymised
 from appgov_lib.errors import ConfigError
 from appgov_lib.exports import ACTION_COLUMNS, table_csv
 from appgov_lib.settings import private_write
@@ -81,6 +82,8 @@ def wave_script(actions: Sequence[Row], kind: str) -> str:
 def _script_of(action: Row, kind: str) -> str:
     """The requests of one action; one that appgov would not send is left out, and the script says so."""
     title = f"{action['priority']}. {plain(str(action['title']))} (action {plain(str(action['action_id']))})"
+    if str(action["curl"] or "").startswith(PSEUDONYMISED):
+        return f"# {title}\n{pseudonymised(str(action['action_id']))}"
     try:
         planned = from_record({**action, "body": None, "requests": json.loads(action["requests"] or "[]")})
     except (ConfigError, ValueError):
@@ -157,7 +160,7 @@ def _told(action: Row) -> list[str]:
 
 def _known(value: Any) -> str:
     """A number, or that nobody knows."""
-    return "unknown" if value is None else str(value)
+    return formats.UNKNOWN if value is None else formats.fewer(-value) if value < 0 else str(value)
 
 
 # ---- lists -----------------------------------------------------------------------------------------------------------

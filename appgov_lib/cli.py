@@ -16,7 +16,7 @@ from appgov_lib import __version__
 from appgov_lib.actions_cli import actions_group
 from appgov_lib.errors import ExitCode, WarehouseMissing
 from appgov_lib.lock import hold as _hold
-from appgov_lib.options import asks_graph, cloud_option, common
+from appgov_lib.options import asks_graph, cloud_option, common, pseudonymise_option
 from appgov_lib.output import (
     doctor_done,
     extract_done,
@@ -29,6 +29,7 @@ from appgov_lib.output import (
 )
 from appgov_lib.permissions_file import permissions_group
 from appgov_lib.policies_cli import policies_group
+from appgov_lib.privacy_cli import pseudonym_command
 from appgov_lib.session import bars as _bars
 from appgov_lib.session import warehouse as _warehouse
 from appgov_lib.session import warehouse_as_of as _warehouse_as_of
@@ -46,6 +47,7 @@ def cli() -> None:
 
 @cli.command()
 @common
+@pseudonymise_option
 @click.option("--full", is_flag=True, help="Read the sample tenant again although it was read before.")
 def demo(settings: Settings, as_json: bool, quiet: bool, full: bool) -> int:
     """Show the whole product on a sample tenant: extract, build, notebooks, report."""
@@ -164,10 +166,13 @@ def build(settings: Settings, as_json: bool, quiet: bool, as_of: str | None, day
 
 @cli.command()
 @common
+@pseudonymise_option
 @click.option("--as-of", metavar="DATE", help="Last day of the period; default: the day the warehouse was built for.")
 @click.option("--days", type=click.IntRange(1, 366), default=7, show_default=True, help="Length of the period.")
 @click.option("--only", metavar="NOTEBOOK", help="Run one notebook, e.g. 02_usage.")
 @click.option("--single-file", is_flag=True, help="Also write report.html: summary and worst apps in one file.")
+@click.option("--all-apps", is_flag=True, help="A page for every app, not only for those with an open finding.")
+@click.option("--app", "apps", multiple=True, metavar="ID", help="A page for this app too; may be repeated.")
 @click.option("--pdf", is_flag=True, help="Also print the summary as PDF, where Chromium, Chrome or Edge is there.")
 @click.option("--fail-on", type=click.Choice(SEVERITIES), help="Exit with 1 when a finding is at least this severe.")
 def report(
@@ -180,9 +185,11 @@ def report(
     single_file: bool,
     pdf: bool,
     fail_on: str | None,
+    all_apps: bool,
+    apps: tuple[str, ...],
 ) -> int:
     """Run the notebooks over the warehouse and write the HTML report."""
-    from appgov_lib.report import build_report
+    from appgov_lib.report import Asked, build_report
 
     with _hold(settings), _bars(quiet) as bars:
         result = build_report(
@@ -194,6 +201,7 @@ def report(
             progress=bars.step,
             single_file=single_file,
             pdf=pdf,
+            asked=Asked(apps, all_apps),
         )
     code = report_done(result, as_json)
     if fail_on and code == ExitCode.DONE and _findings_at(settings, fail_on):
@@ -203,6 +211,7 @@ def report(
 
 @cli.command()
 @common
+@pseudonymise_option
 @asks_graph
 @click.option("--all-tenants", is_flag=True, help="Every tenant in appgov.toml, and a page that shows all of them.")
 @click.option("--again", is_flag=True, help="Do every stage anew, although this week's run has done it.")
@@ -252,6 +261,7 @@ def path(settings: Settings, as_json: bool, quiet: bool, what: str) -> int:
 
 
 cli.add_command(permissions_group(common))
+cli.add_command(pseudonym_command(common))
 cli.add_command(policies_group(common, lambda: _now().date()))
 
 

@@ -55,6 +55,11 @@ def run_demo(settings: Settings, *, full: bool = False, bars: Bars | None = None
     bars = bars or Bars(quiet=True)
     build_sample(settings, full=full, bars=bars)
     bars.step("Running the notebooks and writing the report ...")
+    # a demo is the sample's own, but for how people are shown
+    shown = {name: getattr(settings.profile, name) for name in ("pseudonymise", "min_users_shown")}
     return build_report(
-        replace(settings, tenant="sample", profile=Profile()), AS_OF, now=NOW.replace(tzinfo=None), progress=bars.step
+        replace(settings, tenant="sample", profile=Profile(**shown)),
+        AS_OF,
+        now=NOW.replace(tzinfo=None),
+        progress=bars.step,
     )

@@ -10,6 +10,7 @@ import csv
 import datetime as dt
 import io
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -20,7 +21,7 @@ from typing import Any
 import duckdb
 import xlsxwriter
 
-from appgov_lib import __version__
+from appgov_lib import __version__, formats
 from appgov_lib.settings import private_write
 
 FINDING_COLUMNS = (
@@ -80,6 +81,7 @@ ACTION_COLUMNS = (
 _JSON_COLUMNS = frozenset({"evidence", "body", "undo", "requests"})
 _FORMULA_STARTS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # full-width forms count in some spreadsheets
 _EXCEL_CELL = 32_767  # characters Excel keeps in a cell
+_USERS = re.compile("(^|_)users(_|$)")
 _WIDTHS = {"title": 50, "why": 60, "steps": 60, "display_name": 30, "verify": 40, "path": 50}
 
 # OCSF 1.3 enumerations: https://schema.ocsf.io/1.3.0/classes/detection_finding
@@ -200,7 +202,23 @@ def _actions(con: duckdb.DuckDBPyConnection) -> Iterable[Row]:
 def _rows(con: duckdb.DuckDBPyConnection, columns: tuple[str, ...], source: str) -> Iterable[Row]:
     """Rows of a table of ours as dictionaries."""
     result = con.execute(f"SELECT {', '.join(columns)} FROM {source}").fetchall()
-    return [dict(zip(columns, row, strict=True)) for row in result]
+    least = least_users(con)
+    if not least:
+        return [dict(zip(columns, row, strict=True)) for row in result]
+    return [{name: shown_users(name, value, least) for name, value in zip(columns, row, strict=True)} for row in result]
+
+
+def least_users(con: duckdb.DuckDBPyConnection) -> int:
+    """The least number of users that this warehouse shows; 0 where it shows all."""
+    there = con.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'run_info'").fetchall()[0][0]
+    found = con.execute("SELECT value FROM run_info WHERE key = 'min_users_shown'").fetchall() if there else []
+    return int(found[0][0]) if found else 0
+
+
+def shown_users(name: str, value: Any, least: int) -> Any:
+    """A value, or what is said in place of a number of users that is too small to be shown."""
+    counts = name == "measure" or _USERS.search(name)
+    return formats.fewer(least) if counts and value == -least and not isinstance(value, bool) else value
 
 
 def _flat(value: object) -> str:

@@ -65,6 +65,16 @@ def number(value: Number | None, digits: int = 1) -> str:
     return text.replace("-", MINUS)
 
 
+def fewer(least: Number) -> str:
+    """Say what is shown in place of a number of users that is too small to be shown."""
+    return f"fewer than {number(least)}"
+
+
+def users(value: Number | None) -> str:
+    """Write a number of users; one that may not be shown comes as the least number that may, with a minus before it."""
+    return fewer(-value) if value is not None and not is_unknown(value) and value < 0 else number(value)
+
+
 def size(value: Number | None) -> str:
     """Write a number of bytes in decimal units (1 kB = 1,000 bytes) with three significant digits."""
     if is_unknown(value) or value is None:
@@ -125,7 +135,7 @@ def moment(value: dt.datetime | str | None) -> str:
 
 def count(amount: Number | None, one: str, many: str | None = None) -> str:
     """Write `amount` with the right form of its noun: `1 app`, `2 apps`, `unknown apps`."""
-    return f"{number(amount)} {one if amount == 1 else many or one + 's'}"
+    return f"{users(amount)} {one if amount == 1 else many or one + 's'}"
 
 
 def change(now: Number | None, before: Number | None, unit: str = "") -> str:

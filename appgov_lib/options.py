@@ -31,6 +31,18 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
     return verb
 
 
+def pseudonymise_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb that writes a report `--pseudonymise`, and pass it settings that say so."""
+
+    @click.option("--pseudonymise", is_flag=True, help="Show tokens in place of people in everything that is written.")
+    @functools.wraps(function)
+    def verb(*args: Any, settings: Settings, pseudonymise: bool, **options: Any) -> Any:
+        """Put the wish into the profile of the tenant."""
+        return function(*args, settings=settings.showing_tokens() if pseudonymise else settings, **options)
+
+    return verb
+
+
 cloud_option = click.option(
     "--cloud", type=click.Choice(tuple(CLOUDS)), help="Microsoft's cloud; default: the one of APPGOV_GRAPH_ENDPOINT."
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -96,6 +96,10 @@ class Settings:
         if way not in SIGN_INS:
             raise ConfigError(f"The sign-in {way!r} is not known; --sign-in and APPGOV_SIGN_IN take {_or(SIGN_INS)}.")
         return cls(home=folder, tenant=name, endpoint=graph, sign_in=way, profile=profile)
+
+    def showing_tokens(self) -> Settings:
+        """The same settings, with tokens in place of people in whatever is written."""
+        return replace(self, profile=replace(self.profile, pseudonymise=True))
 
     @property
     def data_dir(self) -> Path:

@@ -7,6 +7,7 @@ notebook passes a query and a caption and nothing else.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 from appgov_lib import formats
 from appgov_lib.templating import render
 
+_USERS = re.compile(r"(^|_)users(_|$)")
+"""Names of columns that count users; a number too small to be shown is negative there (`formats.users`)."""
 Record = dict[str, Any]
 
 
@@ -24,7 +27,7 @@ class Column:
     heading: str
     """Text of the header cell."""
     kind: str = "text"
-    """How values are written: text, prose (a wide column), words (a name of ours, without underscores), number,
+    """How values are written: text, prose (a wide column), words (a name of ours, without underscores), number, users,
     bytes, share (0 to 1, written in percent), measure (bytes or number, as the row's `metric` says), date, moment,
     list, yes_no, code or severity."""
     unit: str = ""
@@ -33,7 +36,7 @@ class Column:
     @property
     def numeric(self) -> bool:
         """Whether cells are right-aligned."""
-        return self.kind in {"number", "bytes", "share", "measure"}
+        return self.kind in {"number", "users", "bytes", "share", "measure"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ COLUMNS: Mapping[str, Column] = {
     "publisher_verified": Column("Publisher verified", "yes_no"),
     "permission_type": Column("Permission type"),
     "consent_type": Column("Consent"),
-    "consented_users": Column("Consenting users", "number"),
+    "consented_users": Column("Consenting users", "users"),
     "permission": Column("Permission", "code"),
     "resource_name": Column("API"),
     "privilege_level": Column("Privilege"),
@@ -119,7 +122,7 @@ COLUMNS: Mapping[str, Column] = {
     "sign_ins": Column("Sign-ins", "number"),
     "sign_ins_previous": Column("Sign-ins, period before", "number"),
     "failures": Column("Failed", "number"),
-    "users": Column("Users", "number"),
+    "users": Column("Users", "users"),
     "services": Column("Services", "list"),
     "directory_roles": Column("Directory roles", "list"),
     "last_used_at": Column("Last used", "date"),
@@ -163,7 +166,7 @@ def heading_of(name: str, sample: object = None) -> Column:
     if isinstance(sample, bool):
         kind = "yes_no"
     elif isinstance(sample, int | float):
-        kind = "bytes" if "bytes" in name else "number"
+        kind = "bytes" if "bytes" in name else "users" if _USERS.search(name) else "number"
     elif isinstance(sample, dt.datetime | dt.date):
         kind = "date"
     elif isinstance(sample, list):
@@ -177,6 +180,8 @@ def cell(value: Any, kind: str = "text", href: str = "") -> Cell:
         return Cell(formats.UNKNOWN, sort="", muted=True)
     if kind == "number":
         return Cell(formats.number(value), sort=repr(value), href=href)
+    if kind == "users":
+        return Cell(formats.users(value), sort=repr(abs(value) - 0.5 if value < 0 else value), href=href)
     if kind == "bytes":
         return Cell(formats.size(value), title=formats.exact_size(value), sort=repr(value), href=href)
     if kind == "share":

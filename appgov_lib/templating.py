@@ -75,6 +75,7 @@ def environment() -> jinja2.Environment:
     )
     made.filters.update(
         number=formats.number,
+        users=formats.users,
         size=formats.size,
         exact_size=formats.exact_size,
         day=formats.day,

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import xlsxwriter
 
-from appgov_lib.exports import shortened_cell
+from appgov_lib.exports import least_users, shortened_cell, shown_users
 from appgov_lib.settings import private_write
 
 MOST_ROWS = 100_000
@@ -55,6 +55,7 @@ def write_workbook(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     # The moment of writing would make every file different.
     workbook.set_properties({"title": "App governance", "created": dt.datetime(2000, 1, 1, tzinfo=dt.UTC)})
     head, body = workbook.add_format({"bold": True}), workbook.add_format({"text_wrap": True, "valign": "top"})
+    least = least_users(con)
     for name, query in SHEETS.items():
         result = con.execute(f"{query} LIMIT {MOST_ROWS + 1}")
         columns = [column[0] for column in result.description or []]
@@ -64,7 +65,8 @@ def write_workbook(con: duckdb.DuckDBPyConnection, path: Path) -> None:
             sheet.set_column(place, place, 60 if column in _WIDE else 18)
             sheet.write_string(0, place, column.replace("_", " "), head)
         for line, row in enumerate(rows[:MOST_ROWS], start=1):
-            for place, value in enumerate(row):
+            for place, given in enumerate(row):
+                value = shown_users(columns[place], given, least) if least else given
                 if isinstance(value, int | float) and not isinstance(value, bool):
                     sheet.write_number(line, place, value, body)
                 elif value is not None:

@@ -49,6 +49,7 @@ ROOMS = [
     ["store/build", "store/scores"],
     ["changes"],
     ["backtest"],
+    ["privacy"],
     ["tables"],
     ["charts"],
     ["notebook"],
@@ -62,7 +63,7 @@ ROOMS = [
     ["sample"],
     ["demo"],
     ["options", "output", "session"],
-    ["actions_cli", "permissions_file", "policies_cli"],
+    ["actions_cli", "permissions_file", "policies_cli", "privacy_cli"],
     ["cli"],
     ["__main__"],
 ]

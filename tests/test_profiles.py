@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,30 @@ def test_the_example_can_be_read() -> None:
     assert list(found) == ["contoso", "fabrikam"]
     assert [channel.kind for channel in found["contoso"].channels] == ["smtp", "teams"]
     assert found["fabrikam"].retention_days == 180
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('pseudonymise = "yes"', "write true or false"),
+        ("min_users_shown = -1", "the least is 0"),
+        ("min_users_shown = 2.5", "write a whole number"),
+        ("pseudonymize = true", "did you mean pseudonymise?"),
+    ],
+)
+def test_how_people_are_shown_is_checked(tmp_path: Path, line: str, said: str) -> None:
+    (tmp_path / "appgov.toml").write_text(f"[tenant.a]\n{line}\n")
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        load_profiles(tmp_path, {})
+
+
+def test_how_people_are_shown_is_read_for_one_tenant_or_all(tmp_path: Path) -> None:
+    (tmp_path / "appgov.toml").write_text(
+        "[defaults]\npseudonymise = true\nmin_users_shown = 5\n[tenant.a]\n[tenant.b]\npseudonymise = false\n"
+    )
+    found = load_profiles(tmp_path, {}).tenants
+    shown = {name: (profile.pseudonymise, profile.min_users_shown) for name, profile in found.items()}
+    assert shown == {"a": (True, 5), "b": (False, 5)}
 
 
 def test_the_schema_agrees_with_itself_and_with_the_code() -> None:

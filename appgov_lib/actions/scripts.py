@@ -22,6 +22,17 @@ def plain(text: str) -> str:
     return "".join(" " if unicodedata.category(character) in _DROPPED else character for character in text)
 
 
+PSEUDONYMISED = "# Pseudonymised: "
+
+
+def pseudonymised(action_id: str) -> str:
+    """What stands in place of a script that names a person, in a report that shows none."""
+    return (
+        f"{PSEUDONYMISED}this action names a person, so it cannot be run from here.\n"
+        f"# The plan itself holds the real ids. Where it is: appgov actions apply --ids {plain(action_id)}\n"
+    )
+
+
 Requests = Request | Sequence[Request]
 
 

@@ -135,6 +135,8 @@ class Profile:
     exceptions: Path | None = None
     notebooks: Path | None = None
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: _NO_THRESHOLDS)
+    pseudonymise: bool = False
+    min_users_shown: int = 0
     fail_on: str = ""
     min_free_mb: int = 500
     late_after_days: int = 2
@@ -253,6 +255,8 @@ class _Reader:
             exceptions=self._path(values.get("exceptions")),
             notebooks=self._path(values.get("notebooks")),
             thresholds=self._thresholds(values.get("thresholds", {}), place if "thresholds" in own else ("defaults",)),
+            pseudonymise=values.get("pseudonymise", False),
+            min_users_shown=values.get("min_users_shown", 0),
             fail_on=values.get("fail_on", ""),
             min_free_mb=values.get("min_free_mb", 500),
             late_after_days=values.get("late_after_days", 2),

@@ -119,6 +119,14 @@ TENANT = (
     Key("exceptions", "text", "File of exceptions, seen from `appgov.toml`.", "`exceptions.toml` in that folder"),
     Key("notebooks", "text", "Folder with a `suite.toml` and notebooks instead of those shipped."),
     Key("thresholds", "table", "A table for each policy id with its thresholds for this tenant."),
+    Key("pseudonymise", "flag", "Reports and deliveries show tokens in place of people.", "`false`"),
+    Key(
+        "min_users_shown",
+        "number",
+        "Reports show a smaller number of users as `fewer than` this; `0` and `1` show all.",
+        "`0`",
+        least=0,
+    ),
     Key("fail_on", "text", "End with 1 when an open finding is at least this severe.", "never", SEVERITIES),
     Key(
         "min_free_mb",

@@ -46,7 +46,8 @@ def app_context(facts: Facts, service_principal_id: str) -> dict[str, Any]:
     """Return everything the template of an app page needs."""
     findings = [f for f in facts.findings if f["service_principal_id"] == service_principal_id]
     app = facts.inventory.get(service_principal_id, {})
-    app_id = findings[0]["app_id"]
+    app_id = findings[0]["app_id"] if findings else app["app_id"]
+    named = findings[0]["display_name"] if findings else ""
     own = {f["finding_id"] for f in findings}
     # what is to be done about a person or the tenant belongs here as well where a finding about the app asks for it
     actions = [
@@ -57,7 +58,7 @@ def app_context(facts: Facts, service_principal_id: str) -> dict[str, Any]:
     ]
     return {
         "app": app,
-        "name": formats.plain(findings[0]["display_name"] or app.get("display_name") or app_id, 200),
+        "name": formats.plain(named or app.get("display_name") or app_id, 200),
         "app_id": app_id,
         "service_principal_id": service_principal_id,
         # Findings about settings of the tenant carry its id; nothing of an app can be said of them.
@@ -76,12 +77,19 @@ def app_context(facts: Facts, service_principal_id: str) -> dict[str, Any]:
         | activity_tables(facts, app_id)
         | state_tables(facts, service_principal_id, app),
         "story": facts.details.chain_steps.get(service_principal_id, []),
-        "sections": [s for s in SECTIONS if s[0] != "story" or service_principal_id in facts.details.chain_steps],
+        "sections": [
+            s for s in sections_of(findings) if s[0] != "story" or service_principal_id in facts.details.chain_steps
+        ],
         "consent": consent_of(app),
         "windows": window_lines(facts.permissions.get(service_principal_id, [])),
         "microsoft": microsoft_view(facts, app_id),
         "portal": portal_links(app_id, service_principal_id, app),
     }
+
+
+def sections_of(findings: list[Record]) -> tuple[tuple[str, str], ...]:
+    """Name the parts of the page; an app may be here without a finding, because somebody asked for it."""
+    return SECTIONS if findings else (("findings", "Findings"), *SECTIONS[1:])
 
 
 def consent_of(app: Record) -> str:

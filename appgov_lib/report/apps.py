@@ -24,7 +24,7 @@ COLUMNS: dict[str, Column] = {
     "permission_count": Column("Permissions", "number"),
     "unused_permission_count": Column("Not used", "number"),
     "consent_type": Column("Consent"),
-    "consented_users": Column("Consenting users", "number"),
+    "consented_users": Column("Consenting users", "users"),
     "owner_count": Column("Owners", "number"),
     "next_expiry_at": Column("Next expiry", "date"),
     "created_at": Column("Added", "date"),

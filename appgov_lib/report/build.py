@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import json
@@ -13,8 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from appgov_lib import __version__, exports
+from appgov_lib import __version__, exports, privacy
 from appgov_lib.action_files import write_action_files
+from appgov_lib.report.asked import NOTHING, AppPages, Asked, pages_asked
 from appgov_lib.report.assets import write_assets
 from appgov_lib.report.facts import Facts, gather
 from appgov_lib.report.pages import app_pages, apps_page, index_page, site_of
@@ -52,14 +54,16 @@ def build_report(
     run: Mapping[str, Any] | None = None,
     single_file: bool = False,
     pdf: bool = False,
+    asked: Asked = NOTHING,
 ) -> ReportResult:
     """Run the notebooks over the current warehouse and write `reports/<tenant>/<as_of>/`.
 
     `only` names one notebook to run; pages the others left earlier stay. `now` is written into run.json and
     nowhere else, as is `run`, what is known of the run that asks for it. `single_file` adds `report.html`, one file to
-    mail; `pdf` adds `summary.pdf` where a browser is there. `suite` defaults to the notebooks of the tenant's profile,
-    else those shipped. Raises `WarehouseMissing` without a warehouse and
-    `ConfigError` when it was built for another period or `only` names no notebook.
+    mail; `pdf` adds `summary.pdf` where a browser is there; `asked` adds pages of apps without a finding. `suite`
+    defaults to the notebooks of the tenant's profile, else those shipped. How people are shown is the profile's
+    business too. Raises `WarehouseMissing` without a warehouse and `ConfigError` when it was built for another period,
+    `only` names no notebook or `asked` no app.
     """
     from appgov_lib.store.warehouse import connect
 
@@ -67,9 +71,12 @@ def build_report(
     began = time.perf_counter()
     suite = suite or load_suite(settings.profile.notebooks)
     chosen = suite.chosen(only)
-    con = connect(tenant=settings.tenant, home=settings.home)
-    try:
+    with contextlib.ExitStack() as opened:
+        shown_as = opened.enter_context(privacy.reading(settings, say))
+        con = connect(tenant=settings.tenant, home=shown_as.home)
+        opened.callback(con.close)
         facts = gather(con, as_of, days)
+        more = pages_asked(facts, asked)
         final = private_dir(settings.reports_dir) / facts.period.as_of.isoformat()
         folder = final.with_name(f".{final.name}.building")
         shutil.rmtree(folder, ignore_errors=True)
@@ -82,15 +89,16 @@ def build_report(
             workers=suite.workers,
             timeout_seconds=suite.timeout_seconds,
             progress=say,
+            home=shown_as.home,
         )
         say("Writing pages and files ...")
         _write_exports(con, folder)
-    finally:
-        con.close()
-    if only:
-        _carry_over(final, folder, [n for n in suite.notebooks if n not in chosen])
-    shown = [n for n in suite.notebooks if n in chosen or (folder / f"{n.name}.html").exists()]
-    _write_pages(facts, folder, chosen, shown, results, single_file)
+        if only and privacy.told(final) == privacy.told_of(facts.run):
+            _carry_over(final, folder, [n for n in suite.notebooks if n not in chosen])
+        shown = [n for n in suite.notebooks if n in chosen or (folder / f"{n.name}.html").exists()]
+        _write_pages(facts, folder, chosen, shown, results, single_file, more)
+        for name, page in more.written(con, facts, site_of(facts, shown)):
+            private_write(folder / "apps" / name, page.encode())
     if pdf and (gone_wrong := print_pdf(folder / "index.html", folder / "summary.pdf")):
         say(gone_wrong)
     manifest = _manifest(settings, facts, suite, parameters, results, now)
@@ -126,6 +134,7 @@ def _write_pages(
     shown: Sequence[Notebook],
     results: Sequence[NotebookResult],
     single_file: bool,
+    more: AppPages,
 ) -> None:
     """Write the summary, the pages of the notebooks that ran, and the app pages."""
     site = site_of(facts, shown)
@@ -136,7 +145,7 @@ def _write_pages(
     private_write(folder / "summary.md", ticket(facts).encode())
     if single_file:
         private_write(folder / "report.html", single_page(facts, site, shown, results).encode())
-    private_write(folder / "apps.html", apps_page(facts, site).encode())
+    private_write(folder / "apps.html", apps_page(facts, site, more.hrefs).encode())
     for name, page in app_pages(facts, site).items():
         private_write(folder / "apps" / name, page.encode())
     private_dir(folder / "apps")

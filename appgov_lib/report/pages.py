@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -64,12 +64,19 @@ def site_of(facts: Facts, notebooks: Sequence[Notebook]) -> Site:
     """Return navigation and footer for the notebooks that have a page."""
     name = facts.tenant.get("display_name") or facts.run.get("tenant") or "Tenant without a name"
     version, build = (facts.run.get(key, formats.UNKNOWN) for key in ("appgov_version", "build_id"))
-    made = f"appgov {version}, warehouse {build}."
+    made = f"appgov {version}, warehouse {build}.{_people_shown(facts.run)}"
     links = (
         {"href": "apps.html", "text": "All apps"},
         *({"href": f"{n.name}.html", "text": n.title} for n in notebooks),
     )
     return Site(formats.plain(name), facts.period.text, made, links)
+
+
+def _people_shown(run: dict[str, str]) -> str:
+    """Say that people are not shown as what they are called, where that is so."""
+    said = " People are shown as tokens." if run.get("pseudonymised") else ""
+    least = run.get("min_users_shown")
+    return said + (f" Groups of fewer than {least} users are not counted." if least else "")
 
 
 def index_page(facts: Facts, site: Site, notebooks: Sequence[Notebook], results: Sequence[NotebookResult]) -> str:
@@ -147,9 +154,9 @@ def _tenant_parts(facts: Facts, site: Site, pages: dict[str, str]) -> dict[str, 
     }
 
 
-def apps_page(facts: Facts, site: Site) -> str:
-    """Return the page of all apps."""
-    pages = {r.app["service_principal_id"]: _app_link(r.app) for r in apps_with_findings(facts)}
+def apps_page(facts: Facts, site: Site, more: Mapping[str, str]) -> str:
+    """Return the page of all apps; `more` are addresses of pages of apps without a finding."""
+    pages = dict(more) | {r.app["service_principal_id"]: _app_link(r.app) for r in apps_with_findings(facts)}
     return render("apps.html.j2", here="apps.html", up="", site=site, **all_apps(facts.apps, pages))
 
 

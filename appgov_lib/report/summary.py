@@ -59,7 +59,10 @@ class ActionGroup:
         each = [r["affected_users"] for r in self.requests]
         if any(n is None for n in each):
             return formats.UNKNOWN
-        return formats.number(sum(each)) if len(each) == 1 else f"up to {formats.number(sum(each))}"
+        if len(each) == 1:
+            return formats.users(each[0])
+        # of a number that is not shown, all that can be said is the most it may be
+        return f"up to {formats.number(sum(abs(n) for n in each))}"
 
     @property
     def title(self) -> str:

@@ -46,8 +46,11 @@ class NotebookResult:
         return bool(self.error)
 
 
-def kernel_environment(settings: Settings) -> dict[str, str]:
-    """Return the environment of a kernel: this installation, this home and tenant, no secrets."""
+def kernel_environment(settings: Settings, home: Path | None = None) -> dict[str, str]:
+    """Return the environment of a kernel: this installation, this tenant, no secrets.
+
+    `home` is where the notebooks find the warehouse, if not in the home folder of `settings`.
+    """
     named = load_profiles(settings.home).secret_names
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_SECRETS) and k not in named}
     package_root = str(Path(__file__).resolve().parents[2])
@@ -55,7 +58,7 @@ def kernel_environment(settings: Settings) -> dict[str, str]:
     # Without byte code every kernel would compile plotly and pandas anew.
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
     return kept | {
-        "APPGOV_HOME": str(settings.home),
+        "APPGOV_HOME": str(home or settings.home),
         "APPGOV_TENANT": settings.tenant,
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONHASHSEED": "0",
@@ -71,8 +74,10 @@ def execute(
     workers: int = 2,
     timeout_seconds: float = 300,
     progress: Callable[[str], None] | None = None,
+    home: Path | None = None,
 ) -> list[NotebookResult]:
     """Execute `notebooks` with `parameters`, leaving executed copies in `folder`; results are in the given order.
+    They read the warehouse in `home`, if not that of `settings`.
 
     A notebook that fails or takes longer than `timeout_seconds` does not keep the others from running. Raises
     `ConfigError` before any kernel starts when a parameter is unknown, missing or of the wrong type.
@@ -85,7 +90,7 @@ def execute(
 
     def one(notebook: Notebook) -> NotebookResult:
         """Execute one notebook and say how it ended."""
-        result = _execute_one(notebook, dict(parameters), folder, kernel_environment(settings), timeout_seconds)
+        result = _execute_one(notebook, dict(parameters), folder, kernel_environment(settings, home), timeout_seconds)
         say(f"{notebook.name}: {f'failed, {result.error}' if result.failed else f'done in {result.seconds:.1f} s'}")
         return result
 

@@ -40,11 +40,12 @@ def of_policies(settings: Settings) -> str:
 
 
 def of_report(settings: Settings) -> str:
-    """A hash over the notebooks a report runs and the version that renders them."""
+    """A hash over the notebooks a report runs, the version that renders them, and how people are shown."""
     from appgov_lib.runner import load_suite
 
     suite = load_suite(settings.profile.notebooks)
-    return _hash([__version__, *(f"{book.name} {_of_file(book.path)}" for book in suite.notebooks)])
+    shown = [f"pseudonymise {settings.profile.pseudonymise}", f"least {settings.profile.min_users_shown}"]
+    return _hash([__version__, *shown, *(f"{book.name} {_of_file(book.path)}" for book in suite.notebooks)])
 
 
 def usable(settings: Settings, build_id: str) -> bool:

@@ -353,7 +353,8 @@ class _Run:
         day = (as_of or self.as_of).isoformat()
         self.record.last_run["stage"] = name
         self._save()
-        order = {"as_of": day, "quiet": self.wishes.quiet, **spec}
+        shown = self.settings.profile.pseudonymise
+        order = {"as_of": day, "quiet": self.wishes.quiet, "pseudonymise": shown, **spec}
         end = run_stage(
             self.settings,
             name,

@@ -124,6 +124,8 @@ def main() -> None:
         settings = Settings.load(
             spec["tenant"], spec["home"], endpoint=spec["endpoint"] or None, sign_in=spec["sign_in"]
         )
+        if spec.get("pseudonymise"):
+            settings = settings.showing_tokens()
         with hold(settings, LOCK, PATIENCE):
             value: dict[str, Any] = {"value": STAGES[spec["stage"]](settings, spec)}
     except UserError as error:

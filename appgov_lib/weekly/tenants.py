@@ -53,7 +53,9 @@ def run_all(settings: Settings, clock: Callable[[], datetime], wishes: Wishes) -
         for name in profiles.tenants:
             bars.step(f"Tenant {name} ...")
             try:
-                one = run_tenant(Settings.load(tenant=name, home=settings.home), clock, wishes, deliver)
+                mine = Settings.load(tenant=name, home=settings.home)
+                mine = mine.showing_tokens() if settings.profile.pseudonymise else mine
+                one = run_tenant(mine, clock, wishes, deliver)
             except UserError as error:
                 one = Outcome(name, f"{clock():%Y%m%dT%H%M%SZ}")
                 one.stop(error.exit_code, str(error))
