@@ -27,6 +27,7 @@ WAVES = {1: "safe", 2: "review"}
 NOBODY = "(no owner known)"
 _ID = re.compile(r"[0-9a-fA-F-]{36}").fullmatch
 _INERT = str.maketrans({"[": "(", "]": ")", "<": "(", ">": ")", "`": "'", "|": "/", "*": " ", "#": " ", "\\": "/"})
+_MENTION = re.compile(r"(^|\s)@(?=\w)")
 _HEADS = {
     "ps1": "$ErrorActionPreference = 'Stop'\nConnect-MgGraph -Scopes {scopes}\n",
     "curl.sh": 'set -eu\n: "${{TOKEN:?set it to an access token with {words}}}"\n',
@@ -40,7 +41,7 @@ def write_action_files(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
     order = "ORDER BY priority, action_id"
     found = con.execute(f"SELECT {', '.join(names)} FROM remediation_actions {order}").fetchall()
     for name, content in action_files([dict(zip(names, row, strict=True)) for row in found]).items():
-        private_write(folder / name, content)
+        private_write(folder / name, content, durable=False)
 
 
 def action_files(actions: Sequence[Row]) -> dict[str, bytes]:
@@ -48,8 +49,9 @@ def action_files(actions: Sequence[Row]) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for wave, word in WAVES.items():
         chosen = [action for action in actions if action["wave"] == wave]
+        requests = [_requests_of(action) for action in chosen]
         for kind in _HEADS:
-            files[f"wave-{wave}-{word}.{kind}"] = wave_script(chosen, kind).encode()
+            files[f"wave-{wave}-{word}.{kind}"] = _wave_script(chosen, requests, kind).encode()
     for key, group in _grouped(actions, lambda action: [action["service_principal_id"] or "tenant"]).items():
         files[f"tickets/app-{_file_name(key)}.txt"] = app_ticket(group).encode()
     by_owner = _grouped(actions, lambda action: action["owners"] or [NOBODY])
@@ -63,7 +65,7 @@ def action_files(actions: Sequence[Row]) -> dict[str, bytes]:
 # ---- scripts ---------------------------------------------------------------------------------------------------------
 
 
-def wave_script(actions: Sequence[Row], kind: str) -> str:
+def _wave_script(actions: Sequence[Row], requests: Sequence[list[Request] | None], kind: str) -> str:
     """One script for a wave: `ps1`, `curl.sh` or `az.sh`. It runs from top to bottom and stops at the first error."""
     scopes = sorted({plain(str(action["permission_needed"])) for action in actions if action["permission_needed"]})
     quoted = ",".join("'" + re.sub(r"[^A-Za-z0-9._]", "", scope) + "'" for scope in scopes) or "'User.Read'"
@@ -73,18 +75,24 @@ def wave_script(actions: Sequence[Row], kind: str) -> str:
         "# `appgov actions apply` compares, keeps a journal and can take back.",
         _HEADS[kind].format(scopes=quoted, words=words or "no permission"),
     ]
-    parts += [_script_of(action, kind) for action in actions]
+    parts += [_script_of(action, sent, kind) for action, sent in zip(actions, requests, strict=True)]
     return "\n".join(parts)
 
 
-def _script_of(action: Row, kind: str) -> str:
-    """The requests of one action; one that appgov would not send is left out, and the script says so."""
-    title = f"{action['priority']}. {plain(str(action['title']))} (action {plain(str(action['action_id']))})"
+def _requests_of(action: Row) -> list[Request] | None:
+    """The requests of one action; None where one is not of those appgov sends."""
     try:
         planned = from_record({**action, "body": None, "requests": json.loads(action["requests"] or "[]")})
     except (ConfigError, ValueError):
+        return None
+    return [part.request for part in planned.parts]
+
+
+def _script_of(action: Row, requests: list[Request] | None, kind: str) -> str:
+    """The requests of one action; one that appgov would not send is left out, and the script says so."""
+    title = f"{action['priority']}. {plain(str(action['title']))} (action {plain(str(action['action_id']))})"
+    if requests is None:
         return f"# {title}\n# left out: it holds a request that appgov does not send\n"
-    requests: list[Request] = [part.request for part in planned.parts]
     if not requests:
         return f"# {title}\n# left out: a person has to act\n"
     if kind == "ps1":
@@ -100,7 +108,7 @@ def _script_of(action: Row, kind: str) -> str:
 def inert(text: Any) -> str:
     """A text on one line without the signs that a ticket system makes links, pictures, mentions or code of."""
     line = plain(str(text)).translate(_INERT).replace("://", ":// ")
-    return re.sub(r"(^|\s)@(?=\w)", r"\1(at) ", line)
+    return _MENTION.sub(r"\1(at) ", line) if "@" in line else line
 
 
 def app_ticket(actions: Sequence[Row]) -> str:

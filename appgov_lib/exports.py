@@ -10,17 +10,17 @@ import csv
 import datetime as dt
 import io
 import json
-import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import xlsxwriter
 
 from appgov_lib import __version__
+from appgov_lib.cells import columns_of, csv_column
+from appgov_lib.excel import Book
 from appgov_lib.settings import private_write
 
 FINDING_COLUMNS = (
@@ -78,8 +78,7 @@ ACTION_COLUMNS = (
     "finding_ids",
 )
 _JSON_COLUMNS = frozenset({"evidence", "body", "undo", "requests"})
-_FORMULA_STARTS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # full-width forms count in some spreadsheets
-_EXCEL_CELL = 32_767  # characters Excel keeps in a cell
+_ROWS_AT_ONCE = 5_000
 _WIDTHS = {"title": 50, "why": 60, "steps": 60, "display_name": 30, "verify": 40, "path": 50}
 
 # OCSF 1.3 enumerations: https://schema.ocsf.io/1.3.0/classes/detection_finding
@@ -101,33 +100,52 @@ _OCSF_STATUS = {
 }
 
 Row = Mapping[str, Any]
+Rows = Sequence[tuple[Any, ...]]
 
 
-def write_findings_csv(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Write all findings, resolved ones too, as CSV (UTF-8 with a mark that Excel needs)."""
-    private_write(path, _csv(FINDING_COLUMNS, _findings(con)))
+def findings_of(con: duckdb.DuckDBPyConnection) -> Rows:
+    """All findings, most severe first, in the order of the table: what the writers below take."""
+    order = (
+        "list_position(['critical', 'high', 'medium', 'low', 'info'], severity), policy_id, display_name, finding_id"
+    )
+    return _rows(con, FINDING_COLUMNS, f"findings ORDER BY {order}")
 
 
-def write_findings_json(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+def actions_of(con: duckdb.DuckDBPyConnection) -> Rows:
+    """The action plan in its order."""
+    return _rows(con, ACTION_COLUMNS, "remediation_actions ORDER BY priority, action_id")
+
+
+def write_findings_csv(con: duckdb.DuckDBPyConnection, path: Path, rows: Rows | None = None) -> None:
+    """Write all findings, resolved ones too, as CSV (UTF-8 with a mark that Excel needs).
+
+    `rows`, here and below, are those read before, so that several files take one query.
+    """
+    private_write(path, _csv(FINDING_COLUMNS, findings_of(con) if rows is None else rows))
+
+
+def write_findings_json(con: duckdb.DuckDBPyConnection, path: Path, rows: Rows | None = None) -> None:
     """Write all findings as a JSON list of objects."""
-    private_write(path, _json(FINDING_COLUMNS, _findings(con)))
+    private_write(path, _json(FINDING_COLUMNS, findings_of(con) if rows is None else rows))
 
 
-def write_findings_ocsf(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+def write_findings_ocsf(con: duckdb.DuckDBPyConnection, path: Path, rows: Rows | None = None) -> None:
     """Write all findings as OCSF 1.3 Detection Findings (class 2004), one JSON object a line."""
     # ASCII, since many readers of line-by-line files also break lines at U+2028 or U+0085.
-    lines = [json.dumps(_ocsf(row), separators=(",", ":")) for row in _findings(con)]
+    one = json.JSONEncoder(separators=(",", ":")).encode
+    found = findings_of(con) if rows is None else rows
+    lines = [one(_ocsf(dict(zip(FINDING_COLUMNS, row, strict=True)))) for row in found]
     private_write(path, "".join(f"{line}\n" for line in lines).encode("ascii"))
 
 
-def write_actions_csv(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+def write_actions_csv(con: duckdb.DuckDBPyConnection, path: Path, rows: Rows | None = None) -> None:
     """Write the action plan as CSV, first action first."""
-    private_write(path, _csv(ACTION_COLUMNS, _actions(con)))
+    private_write(path, _csv(ACTION_COLUMNS, actions_of(con) if rows is None else rows))
 
 
-def write_actions_json(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+def write_actions_json(con: duckdb.DuckDBPyConnection, path: Path, rows: Rows | None = None) -> None:
     """Write the action plan as a JSON list of objects."""
-    private_write(path, _json(ACTION_COLUMNS, _actions(con)))
+    private_write(path, _json(ACTION_COLUMNS, actions_of(con) if rows is None else rows))
 
 
 def write_apps_csv(con: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -136,104 +154,49 @@ def write_apps_csv(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     private_write(path, _csv(columns, _rows(con, columns, "app_inventory ORDER BY service_principal_id")))
 
 
-def write_actions_xlsx(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+def write_actions_xlsx(con: duckdb.DuckDBPyConnection, path: Path, rows: Rows | None = None) -> None:
     """Write the action plan as an Excel workbook with one sheet; texts stay texts, whatever they start with."""
-    buffer = io.BytesIO()
-    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    workbook = xlsxwriter.Workbook(buffer, options)
-    # The moment of writing would make every file different.
-    workbook.set_properties({"title": "Action plan", "created": dt.datetime(2000, 1, 1, tzinfo=dt.UTC)})
-    sheet = workbook.add_worksheet("Actions")
-    head, body = workbook.add_format({"bold": True}), workbook.add_format({"text_wrap": True, "valign": "top"})
-    rows = list(_actions(con))
-    for column, name in enumerate(ACTION_COLUMNS):
-        sheet.set_column(column, column, _WIDTHS.get(name, 16))
-        sheet.write_string(0, column, name, head)
-        for line, row in enumerate(rows, start=1):
-            value = row[name]
-            if isinstance(value, int | float):
-                sheet.write_number(line, column, value, body)
-            elif value is not None:
-                sheet.write_string(line, column, _shortened(neutral(_flat(value))), body)
-    sheet.freeze_panes(1, 0)
-    sheet.autofilter(0, 0, len(rows), len(ACTION_COLUMNS) - 1)
-    workbook.close()
-    private_write(path, buffer.getvalue())
+    book = Book(path, "Action plan")
+    heads = [(name, _WIDTHS.get(name, 16)) for name in ACTION_COLUMNS]
+    book.add("Actions", heads, actions_of(con) if rows is None else rows)
+    book.close()
 
 
 def table_csv(columns: tuple[str, ...], rows: Iterable[Row]) -> bytes:
     """Rows as a CSV file that no spreadsheet runs anything of."""
-    return _csv(columns, rows)
+    return _csv(columns, [tuple(row[name] for name in columns) for row in rows])
 
 
-def neutral(text: str) -> str:
-    """`text` as a cell that no spreadsheet runs: on one line, and with an apostrophe before a formula sign."""
-    line = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in text)
-    visible = "".join(c for c in line if not c.isspace() and unicodedata.category(c) != "Cf")
-    return f"'{line}" if visible[:1] in _FORMULA_STARTS and visible else line
+def _rows(con: duckdb.DuckDBPyConnection, columns: tuple[str, ...], source: str) -> Rows:
+    """Rows of a table of ours, in the order of `columns`."""
+    return con.execute(f"SELECT {', '.join(columns)} FROM {source}").fetchall()
 
 
-def shortened_cell(value: object) -> str:
-    """A value as the text of one Excel cell: harmless, on one line, as long as a cell may be."""
-    return _shortened(neutral(_flat(value)))
-
-
-def _shortened(text: str) -> str:
-    """`text` as far as an Excel cell holds it; a cut is marked."""
-    mark = " [cut: the whole text is in actions.json]"
-    return text if len(text) <= _EXCEL_CELL else text[: _EXCEL_CELL - len(mark)] + mark
-
-
-def _findings(con: duckdb.DuckDBPyConnection) -> Iterable[Row]:
-    """All findings, most severe first, in the order of the table."""
-    order = (
-        "list_position(['critical', 'high', 'medium', 'low', 'info'], severity), policy_id, display_name, finding_id"
-    )
-    return _rows(con, FINDING_COLUMNS, f"findings ORDER BY {order}")
-
-
-def _actions(con: duckdb.DuckDBPyConnection) -> Iterable[Row]:
-    """The action plan in its order."""
-    return _rows(con, ACTION_COLUMNS, "remediation_actions ORDER BY priority, action_id")
-
-
-def _rows(con: duckdb.DuckDBPyConnection, columns: tuple[str, ...], source: str) -> Iterable[Row]:
-    """Rows of a table of ours as dictionaries."""
-    result = con.execute(f"SELECT {', '.join(columns)} FROM {source}").fetchall()
-    return [dict(zip(columns, row, strict=True)) for row in result]
-
-
-def _flat(value: object) -> str:
-    """A value as the text of one cell: lists joined, dates ISO, nothing for NULL."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return "; ".join(str(item) for item in value)
-    return f"{value:.15g}" if isinstance(value, float) else str(value)
-
-
-def _csv(columns: tuple[str, ...], rows: Iterable[Row]) -> bytes:
+def _csv(columns: tuple[str, ...], rows: Rows) -> bytes:
     """A CSV file; numbers stay numbers, texts are made harmless."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(columns)
-    for row in rows:
-        values = (row[name] for name in columns)
-        writer.writerow([_flat(v) if isinstance(v, int | float) else neutral(_flat(v)) for v in values])
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        part = rows[start : start + _ROWS_AT_ONCE]
+        writer.writerows(zip(*map(csv_column, columns_of(part, len(columns))), strict=True))
     return buffer.getvalue().encode("utf-8-sig")
 
 
-def _json(columns: tuple[str, ...], rows: Iterable[Row]) -> bytes:
-    """A JSON list of objects with nested values in place of JSON text."""
-    listed = [{name: _nested(name, row[name]) for name in columns} for row in rows]
-    return json.dumps(listed, ensure_ascii=False, indent=2).encode() + b"\n"
+def _json(columns: tuple[str, ...], rows: Rows) -> bytes:
+    """A JSON list of objects, one a line, with nested values in place of JSON text."""
+    one = json.JSONEncoder(ensure_ascii=False).encode
+    nested = [name in _JSON_COLUMNS for name in columns]
+    lines = [
+        one({name: _nested(value, parse) for name, value, parse in zip(columns, row, nested, strict=True)})
+        for row in rows
+    ]
+    return ("[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n").encode()
 
 
-def _nested(name: str, value: Any) -> Any:
+def _nested(value: Any, parse: bool) -> Any:
     """A cell as JSON: JSON columns parsed, dates as ISO text."""
-    if name in _JSON_COLUMNS and value is not None:
+    if parse and value is not None:
         return json.loads(value)
     return value.isoformat() if isinstance(value, dt.date) else value
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
-import xlsxwriter
 
-from appgov_lib.exports import shortened_cell
-from appgov_lib.settings import private_write
+from appgov_lib.excel import Book
 
 MOST_ROWS = 100_000
 """Rows of a sheet; Excel keeps a million, and few readers want them. The tables themselves hold the rest."""
@@ -45,33 +41,16 @@ SHEETS: Mapping[str, str] = {
 }
 """Sheet and query, in their order."""
 _WIDE = frozenset({"reason", "story", "why", "steps", "usage_reason", "what_is_lost", "title", "verify", "recommended"})
-_OPTIONS = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
 
 
 def write_workbook(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Write the workbook; the same warehouse gives the same bytes."""
-    buffer = io.BytesIO()
-    workbook = xlsxwriter.Workbook(buffer, _OPTIONS)
-    # The moment of writing would make every file different.
-    workbook.set_properties({"title": "App governance", "created": dt.datetime(2000, 1, 1, tzinfo=dt.UTC)})
-    head, body = workbook.add_format({"bold": True}), workbook.add_format({"text_wrap": True, "valign": "top"})
+    book = Book(path, "App governance")
     for name, query in SHEETS.items():
         result = con.execute(f"{query} LIMIT {MOST_ROWS + 1}")
         columns = [column[0] for column in result.description or []]
         rows = result.fetchall()
-        sheet = workbook.add_worksheet(name)
-        for place, column in enumerate(columns):
-            sheet.set_column(place, place, 60 if column in _WIDE else 18)
-            sheet.write_string(0, place, column.replace("_", " "), head)
-        for line, row in enumerate(rows[:MOST_ROWS], start=1):
-            for place, value in enumerate(row):
-                if isinstance(value, int | float) and not isinstance(value, bool):
-                    sheet.write_number(line, place, value, body)
-                elif value is not None:
-                    sheet.write_string(line, place, shortened_cell(value), body)
-        if len(rows) > MOST_ROWS:
-            sheet.write_string(MOST_ROWS + 1, 0, f"Only the first {MOST_ROWS:,} rows are here.", head)
-        sheet.freeze_panes(1, 0)
-        sheet.autofilter(0, 0, max(1, min(len(rows), MOST_ROWS)), len(columns) - 1)
-    workbook.close()
-    private_write(path, buffer.getvalue())
+        heads = [(column.replace("_", " "), 60 if column in _WIDE else 18) for column in columns]
+        note = f"Only the first {MOST_ROWS:,} rows are here." if len(rows) > MOST_ROWS else ""
+        book.add(name, heads, rows[:MOST_ROWS], note)
+    book.close()

@@ -53,6 +53,7 @@ ROOMS = [
     ["charts"],
     ["notebook"],
     ["runner"],
+    ["cells", "excel"],
     ["exports"],
     ["workbook"],
     ["action_files"],

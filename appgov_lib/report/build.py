@@ -108,12 +108,14 @@ def build_report(
 
 def _write_exports(con: Any, folder: Path) -> None:
     """Write findings and actions as files."""
-    exports.write_findings_csv(con, folder / "findings.csv")
-    exports.write_findings_json(con, folder / "findings.json")
-    exports.write_findings_ocsf(con, folder / "findings.ocsf.jsonl")
-    exports.write_actions_csv(con, folder / "actions.csv")
-    exports.write_actions_json(con, folder / "actions.json")
-    exports.write_actions_xlsx(con, folder / "actions.xlsx")
+    found = exports.findings_of(con)
+    exports.write_findings_csv(con, folder / "findings.csv", found)
+    exports.write_findings_json(con, folder / "findings.json", found)
+    exports.write_findings_ocsf(con, folder / "findings.ocsf.jsonl", found)
+    plan = exports.actions_of(con)
+    exports.write_actions_csv(con, folder / "actions.csv", plan)
+    exports.write_actions_json(con, folder / "actions.json", plan)
+    exports.write_actions_xlsx(con, folder / "actions.xlsx", plan)
     exports.write_apps_csv(con, folder / "apps.csv")
     write_workbook(con, folder / "report.xlsx")
     write_action_files(con, folder / "actions")
