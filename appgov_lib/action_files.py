@@ -19,12 +19,14 @@ from appgov_lib.actions.chosen import from_record
 from appgov_lib.actions.requests import Request
 from appgov_lib.actions.scripts import az_rest, curl, plain, powershell
 from appgov_lib.errors import ConfigError
-from appgov_lib.exports import ACTION_COLUMNS, table_csv
+from appgov_lib.exports import ACTION_COLUMNS, Rows, actions_of, table_csv
 from appgov_lib.settings import private_write
 
 Row = Mapping[str, Any]
 WAVES = {1: "safe", 2: "review"}
 NOBODY = "(no owner known)"
+MOST_TICKETS = 500
+"""Of apps and of owners; nobody opens thousands of files. Those of the first actions of the plan are written."""
 _ID = re.compile(r"[0-9a-fA-F-]{36}").fullmatch
 _INERT = str.maketrans({"[": "(", "]": ")", "<": "(", ">": ")", "`": "'", "|": "/", "*": " ", "#": " ", "\\": "/"})
 _MENTION = re.compile(r"(^|\s)@(?=\w)")
@@ -35,12 +37,10 @@ _HEADS = {
 }
 
 
-def write_action_files(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Write everything into `folder`; the same bytes for the same plan."""
-    names = ACTION_COLUMNS
-    order = "ORDER BY priority, action_id"
-    found = con.execute(f"SELECT {', '.join(names)} FROM remediation_actions {order}").fetchall()
-    for name, content in action_files([dict(zip(names, row, strict=True)) for row in found]).items():
+def write_action_files(con: duckdb.DuckDBPyConnection, folder: Path, plan: Rows | None = None) -> None:
+    """Write everything into `folder`; the same bytes for the same plan. `plan` is the one read before, if it was."""
+    rows = actions_of(con) if plan is None else plan
+    for name, content in action_files([dict(zip(ACTION_COLUMNS, row, strict=True)) for row in rows]).items():
         private_write(folder / name, content, durable=False)
 
 
@@ -52,11 +52,14 @@ def action_files(actions: Sequence[Row]) -> dict[str, bytes]:
         requests = [_requests_of(action) for action in chosen]
         for kind in _HEADS:
             files[f"wave-{wave}-{word}.{kind}"] = _wave_script(chosen, requests, kind).encode()
-    for key, group in _grouped(actions, lambda action: [action["service_principal_id"] or "tenant"]).items():
+    by_app = _grouped(actions, lambda action: [action["service_principal_id"] or "tenant"])
+    for key, group in _most_urgent(by_app).items():
         files[f"tickets/app-{_file_name(key)}.txt"] = app_ticket(group).encode()
     by_owner = _grouped(actions, lambda action: action["owners"] or [NOBODY])
-    for owner, group in by_owner.items():
+    for owner, group in _most_urgent(by_owner).items():
         files[f"tickets/owner-{_file_name(owner)}.txt"] = owner_ticket(owner, group).encode()
+    if max(len(by_app), len(by_owner)) > MOST_TICKETS:
+        files["tickets/README.txt"] = _left_out(len(by_app), len(by_owner)).encode()
     files["owner-attestation.csv"] = _attestation(by_owner)
     files["campaigns.csv"] = _campaigns(actions, by_owner)
     return files
@@ -200,6 +203,21 @@ def _campaigns(actions: Sequence[Row], by_owner: Mapping[str, Sequence[Row]]) ->
             )
             rows.append(dict(zip(columns, values, strict=True)))
     return table_csv(columns, sorted(rows, key=lambda row: (-float(str(row["risk_removed"])), str(row["name"]))))
+
+
+def _most_urgent(groups: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
+    """The groups that get a ticket: those whose first action comes first in the plan, in the order of their keys."""
+    first = sorted(groups, key=lambda key: (int(groups[key][0]["priority"]), key))[:MOST_TICKETS]
+    return {key: groups[key] for key in sorted(first)}
+
+
+def _left_out(apps: int, owners: int) -> str:
+    """What the folder of tickets says where not everyone got one."""
+    return (
+        f"Tickets are written for the first {MOST_TICKETS:,} of {apps:,} apps and of {owners:,} owners, in the order of "
+        "the plan.\nEvery action is in actions.csv and actions.json of the report, every owner and app in "
+        "owner-attestation.csv,\nand `appgov actions show ID` prints any action.\n"
+    )
 
 
 def _grouped(actions: Iterable[Row], keys: Any) -> dict[str, list[Row]]:

@@ -78,6 +78,8 @@ ACTION_COLUMNS = (
     "finding_ids",
 )
 _JSON_COLUMNS = frozenset({"evidence", "body", "undo", "requests"})
+MOST_ROWS = 10_000
+"""Rows of a sheet: what a person sorts and filters."""
 _ROWS_AT_ONCE = 5_000
 _WIDTHS = {"title": 50, "why": 60, "steps": 60, "display_name": 30, "verify": 40, "path": 50}
 
@@ -158,7 +160,9 @@ def write_actions_xlsx(con: duckdb.DuckDBPyConnection, path: Path, rows: Rows | 
     """Write the action plan as an Excel workbook with one sheet; texts stay texts, whatever they start with."""
     book = Book(path, "Action plan")
     heads = [(name, _WIDTHS.get(name, 16)) for name in ACTION_COLUMNS]
-    book.add("Actions", heads, actions_of(con) if rows is None else rows)
+    found = actions_of(con) if rows is None else rows
+    note = f"Only the first {MOST_ROWS:,} of {len(found):,} actions are here; actions.csv has all."
+    book.add("Actions", heads, found[:MOST_ROWS], note if len(found) > MOST_ROWS else "")
     book.close()
 
 
@@ -174,13 +178,15 @@ def _rows(con: duckdb.DuckDBPyConnection, columns: tuple[str, ...], source: str)
 
 def _csv(columns: tuple[str, ...], rows: Rows) -> bytes:
     """A CSV file; numbers stay numbers, texts are made harmless."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\r\n")
-    writer.writerow(columns)
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        part = rows[start : start + _ROWS_AT_ONCE]
-        writer.writerows(zip(*map(csv_column, columns_of(part, len(columns))), strict=True))
-    return buffer.getvalue().encode("utf-8-sig")
+    content = io.BytesIO()
+    with io.TextIOWrapper(content, encoding="utf-8-sig", newline="", write_through=False) as text:
+        writer = csv.writer(text, lineterminator="\r\n")
+        writer.writerow(columns)
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            part = rows[start : start + _ROWS_AT_ONCE]
+            writer.writerows(zip(*map(csv_column, columns_of(part, len(columns))), strict=True))
+        text.flush()
+        return content.getvalue()
 
 
 def _json(columns: tuple[str, ...], rows: Rows) -> bytes:

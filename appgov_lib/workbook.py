@@ -8,9 +8,8 @@ from pathlib import Path
 import duckdb
 
 from appgov_lib.excel import Book
+from appgov_lib.exports import MOST_ROWS
 
-MOST_ROWS = 100_000
-"""Rows of a sheet; Excel keeps a million, and few readers want them. The tables themselves hold the rest."""
 SHEETS: Mapping[str, str] = {
     "Findings": "SELECT severity, state, policy_title, display_name, subject, reason, confidence, measure, threshold, "
     "first_seen, last_seen, policy_id, app_id, service_principal_id, finding_id FROM findings ORDER BY "
@@ -40,6 +39,7 @@ SHEETS: Mapping[str, str] = {
     "Coverage": "SELECT source, status, rows, from_at, to_at, reason, what_is_lost FROM coverage ORDER BY source",
 }
 """Sheet and query, in their order."""
+REST = "findings.csv, actions.csv and apps.csv have every row, the warehouse every table"
 _WIDE = frozenset({"reason", "story", "why", "steps", "usage_reason", "what_is_lost", "title", "verify", "recommended"})
 
 
@@ -51,6 +51,6 @@ def write_workbook(con: duckdb.DuckDBPyConnection, path: Path) -> None:
         columns = [column[0] for column in result.description or []]
         rows = result.fetchall()
         heads = [(column.replace("_", " "), 60 if column in _WIDE else 18) for column in columns]
-        note = f"Only the first {MOST_ROWS:,} rows are here." if len(rows) > MOST_ROWS else ""
+        note = f"Only the first {MOST_ROWS:,} rows are here; {REST}." if len(rows) > MOST_ROWS else ""
         book.add(name, heads, rows[:MOST_ROWS], note)
     book.close()

@@ -44,10 +44,10 @@ SECTIONS = (
 
 def app_context(facts: Facts, service_principal_id: str) -> dict[str, Any]:
     """Return everything the template of an app page needs."""
-    findings = [f for f in facts.findings if f["service_principal_id"] == service_principal_id]
+    findings = facts.findings_of.get(service_principal_id, [])
     app = facts.inventory.get(service_principal_id, {})
     app_id = findings[0]["app_id"]
-    actions = [a for a in facts.actions if a["service_principal_id"] == service_principal_id]
+    actions = facts.actions_of.get(service_principal_id, [])
     return {
         "app": app,
         "name": formats.plain(findings[0]["display_name"] or app.get("display_name") or app_id, 200),

@@ -9,6 +9,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -74,17 +75,20 @@ def build_report(
         folder = final.with_name(f".{final.name}.building")
         shutil.rmtree(folder, ignore_errors=True)
         parameters = {"tenant": settings.tenant, "as_of": facts.period.as_of.isoformat(), "days": days}
-        results = execute(
-            settings,
-            chosen,
-            parameters,
-            folder / "notebooks",
-            workers=suite.workers,
-            timeout_seconds=suite.timeout_seconds,
-            progress=say,
-        )
-        say("Writing pages and files ...")
-        _write_exports(con, folder)
+        # the files need the database and this process, the notebooks processes of their own: both at once
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            files = beside.submit(_write_exports, con, folder)
+            results = execute(
+                settings,
+                chosen,
+                parameters,
+                folder / "notebooks",
+                workers=suite.workers,
+                timeout_seconds=suite.timeout_seconds,
+                progress=say,
+            )
+            say("Writing pages and files ...")
+            files.result()
     finally:
         con.close()
     if only:
@@ -118,7 +122,7 @@ def _write_exports(con: Any, folder: Path) -> None:
     exports.write_actions_xlsx(con, folder / "actions.xlsx", plan)
     exports.write_apps_csv(con, folder / "apps.csv")
     write_workbook(con, folder / "report.xlsx")
-    write_action_files(con, folder / "actions")
+    write_action_files(con, folder / "actions", plan)
 
 
 def _write_pages(
@@ -140,7 +144,7 @@ def _write_pages(
         private_write(folder / "report.html", single_page(facts, site, shown, results).encode())
     private_write(folder / "apps.html", apps_page(facts, site).encode())
     for name, page in app_pages(facts, site).items():
-        private_write(folder / "apps" / name, page.encode())
+        private_write(folder / "apps" / name, page.encode(), durable=False)
     private_dir(folder / "apps")
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,10 @@ from appgov_lib.report.details import OPEN, Details, Grouped, by_key, gather_det
 from appgov_lib.report.overview import Overview, gather_overview
 from appgov_lib.tables import Record, records
 
+Ask = Callable[[str], list[Record]]
 SQL = Path(__file__).parent / "sql"
+MOST_APP_PAGES = 250
+"""Apps with a page unless more are asked for: what a reader gets through, and a large tenant has thousands."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,18 @@ class Facts:
     """Every service principal with what the page of all apps shows, worst first."""
     details: Details = field(default_factory=Details)
     overview: Overview = field(default_factory=Overview)
+    unpaged: frozenset[str] = frozenset()
+    """Apps with an open finding that have no page of their own, because there are too many: service principal ids."""
+
+    @cached_property
+    def findings_of(self) -> Grouped:
+        """Open findings by service principal id."""
+        return grouped(self.findings, "service_principal_id")
+
+    @cached_property
+    def actions_of(self) -> Grouped:
+        """Actions by service principal id, in the plan's order."""
+        return grouped(self.actions, "service_principal_id")
 
     def is_tenant(self, finding: Record) -> bool:
         """Whether a finding is about the tenant's settings: it names the tenant where others name an app."""
@@ -79,24 +96,15 @@ class Facts:
 def gather(con: Any, as_of: dt.date, days: int) -> Facts:
     """Read everything the report shows; raises `ConfigError` when the warehouse was built for another period."""
     period = of_warehouse(con, as_of, days)
-    wanted = {"as_of": period.as_of, "days": period.days}
-
-    def ask(query: str) -> list[Record]:
-        """Return the rows of a query of one line."""
-        return records(con.sql(query))
-
-    def ask_file(name: str) -> list[Record]:
-        """Return the rows of a query of `sql/`, given the parameters it names."""
-        text = (SQL / f"{name}.sql").read_text(encoding="utf-8")
-        return records(con.sql(text, params={k: v for k, v in wanted.items() if f"${k}" in text}))
-
+    ask, ask_file = _asking(con, period)
     covered = con.execute(
         "SELECT source, count(DISTINCT day) FROM covered_days WHERE day BETWEEN ? AND ? GROUP BY ALL ORDER BY ALL",
         [period.start, period.as_of],
     ).fetchall()
-    history: dict[tuple[str, str], list[tuple[dt.date, float]]] = defaultdict(list)
-    for row in ask(f"FROM daily_metrics SEMI JOIN {OPEN} USING (app_id) ORDER BY app_id, metric, day"):
-        history[row["app_id"], row["metric"]].append((row["day"], row["value"]))
+    findings = ask_file("open_findings")
+    worst = list(dict.fromkeys(f["service_principal_id"] for f in findings))
+    unpaged = frozenset(worst[MOST_APP_PAGES:])
+    chosen = _rows_of(worst[:MOST_APP_PAGES]) if unpaged else OPEN
     return Facts(
         period=period,
         tenant=_first(ask("SELECT display_name, default_domain, tenant_id FROM stg_organization ORDER BY tenant_id")),
@@ -105,16 +113,12 @@ def gather(con: Any, as_of: dt.date, days: int) -> Facts:
         covered_days=dict(covered),
         rejected_rows=con.sql("SELECT count(*) FROM rejected_records").fetchall()[0][0],
         unrecognised=ask("FROM unrecognised_values ORDER BY records DESC, source, column_name, value"),
-        findings=ask_file("open_findings"),
+        findings=findings,
         resolved=ask("FROM findings WHERE state = 'resolved' ORDER BY policy_id, display_name, finding_id"),
         excepted=ask("FROM findings WHERE state = 'excepted' ORDER BY policy_id, display_name, finding_id"),
         skipped=ask("FROM skipped_checks ORDER BY policy_id"),
         policies=_policy_count(con),
         actions=ask("FROM remediation_actions ORDER BY priority, action_id"),
-        inventory=by_key(
-            ask(f"FROM app_inventory SEMI JOIN {OPEN} USING (service_principal_id) ORDER BY service_principal_id"),
-            "service_principal_id",
-        ),
         app_counts=_first(
             ask(
                 "SELECT count(*) AS apps, count(*) FILTER (privilege_level = 'high') AS high, "
@@ -122,7 +126,6 @@ def gather(con: Any, as_of: dt.date, days: int) -> Facts:
                 "count(*) FILTER (privilege_level IS NULL) AS not_known FROM app_inventory WHERE is_in_scope"
             )
         ),
-        usage=by_key(ask(f"FROM app_usage_summary SEMI JOIN {OPEN} USING (app_id) ORDER BY app_id"), "app_id"),
         moved=_first(
             ask(
                 "SELECT CAST(sum(bytes_returned) AS BIGINT) AS bytes_returned, "
@@ -130,17 +133,60 @@ def gather(con: Any, as_of: dt.date, days: int) -> Facts:
             )
         ),
         daily=ask_file("daily_totals"),
-        permissions=grouped(ask_file("app_permissions"), "service_principal_id"),
-        credentials=grouped(ask(_of_apps("app_credentials", "ends_at, key_id")), "service_principal_id"),
-        owners=grouped(ask(_of_apps("app_owners", "owner_name, owner_id, owned_object")), "service_principal_id"),
-        consents=grouped(ask_file("app_consents"), "service_principal_id"),
-        changes=grouped(ask_file("app_changes"), "service_principal_id"),
         anomalies=grouped(ask("FROM anomalies WHERE is_anomaly ORDER BY app_id, day, metric"), "app_id"),
-        history=dict(history),
         apps=ask_file("all_apps"),
-        details=gather_details(ask, ask_file),
         overview=gather_overview(ask, ask_file),
+        unpaged=unpaged,
+        **_of_each_app(*_asking(con, period, chosen)),
     )
+
+
+def for_apps(con: Any, facts: Facts, service_principal_ids: Sequence[str]) -> Facts:
+    """Return the facts with those about single apps read anew: for these apps, whether they have a finding or not."""
+    return replace(facts, **_of_each_app(*_asking(con, facts.period, _rows_of(service_principal_ids))))
+
+
+def _rows_of(service_principal_ids: Sequence[str]) -> str:
+    """Return the query for the apps with these ids."""
+    listed = ", ".join("'" + name.replace("'", "''") + "'" for name in service_principal_ids)
+    return f"(FROM app_inventory WHERE service_principal_id IN ({listed}))"
+
+
+def _asking(con: Any, period: Period, chosen: str = OPEN) -> tuple[Ask, Ask]:
+    """Return what asks a query of one line, and what asks one of `sql/`; both are about the `chosen` apps."""
+    wanted = {"as_of": period.as_of, "days": period.days}
+
+    def ask(query: str) -> list[Record]:
+        """Return the rows of a query of one line."""
+        return records(con.sql(query.replace(OPEN, chosen)))
+
+    def ask_file(name: str) -> list[Record]:
+        """Return the rows of a query of `sql/`, given the parameters it names."""
+        text = (SQL / f"{name}.sql").read_text(encoding="utf-8").replace(OPEN, chosen)
+        return records(con.sql(text, params={k: v for k, v in wanted.items() if f"${k}" in text}))
+
+    return ask, ask_file
+
+
+def _of_each_app(ask: Ask, ask_file: Ask) -> dict[str, Any]:
+    """Return the facts about single apps, by field."""
+    history: dict[tuple[str, str], list[tuple[dt.date, float]]] = defaultdict(list)
+    for row in ask(f"FROM daily_metrics SEMI JOIN {OPEN} USING (app_id) ORDER BY app_id, metric, day"):
+        history[row["app_id"], row["metric"]].append((row["day"], row["value"]))
+    return {
+        "inventory": by_key(
+            ask(f"FROM app_inventory SEMI JOIN {OPEN} USING (service_principal_id) ORDER BY service_principal_id"),
+            "service_principal_id",
+        ),
+        "usage": by_key(ask(f"FROM app_usage_summary SEMI JOIN {OPEN} USING (app_id) ORDER BY app_id"), "app_id"),
+        "permissions": grouped(ask_file("app_permissions"), "service_principal_id"),
+        "credentials": grouped(ask(_of_apps("app_credentials", "ends_at, key_id")), "service_principal_id"),
+        "owners": grouped(ask(_of_apps("app_owners", "owner_name, owner_id, owned_object")), "service_principal_id"),
+        "consents": grouped(ask_file("app_consents"), "service_principal_id"),
+        "changes": grouped(ask_file("app_changes"), "service_principal_id"),
+        "history": dict(history),
+        "details": gather_details(ask, ask_file),
+    }
 
 
 def _of_apps(table: str, order: str) -> str:

@@ -24,6 +24,7 @@ from appgov_lib.report.lists import (
 )
 from appgov_lib.report.summary import (
     TOP_RISKS,
+    Risk,
     action_groups,
     apps_with_findings,
     caution,
@@ -85,7 +86,9 @@ def index_context(
     groups = action_groups(facts.actions)
     counts = severities(facts)
     said, has_gaps = coverage_line(facts)
-    pages = {r.app["service_principal_id"]: "#consent" if facts.is_tenant(r.app) else _app_link(r.app) for r in risks}
+    pages = _addresses(facts, risks) | {
+        r.app["service_principal_id"]: "#consent" for r in risks if facts.is_tenant(r.app)
+    }
     return dict(
         here="index.html",
         up="",
@@ -149,7 +152,7 @@ def _tenant_parts(facts: Facts, site: Site, pages: dict[str, str]) -> dict[str, 
 
 def apps_page(facts: Facts, site: Site) -> str:
     """Return the page of all apps."""
-    pages = {r.app["service_principal_id"]: _app_link(r.app) for r in apps_with_findings(facts)}
+    pages = _addresses(facts, apps_with_findings(facts))
     return render("apps.html.j2", here="apps.html", up="", site=site, **all_apps(facts.apps, pages))
 
 
@@ -163,7 +166,7 @@ def app_contexts(facts: Facts, site: Site) -> dict[str, dict[str, Any]]:
     found = {}
     for risk in apps_with_findings(facts):
         row = risk.app
-        if facts.is_tenant(row):
+        if facts.is_tenant(row) or row["service_principal_id"] in facts.unpaged:
             continue
         name = app_page_name(row["app_id"], row["service_principal_id"])
         frame = {"here": f"apps/{name}", "up": "../", "site": site, "facts": facts}
@@ -184,6 +187,15 @@ def owner_names(facts: Facts, service_principal_id: str) -> str:
             else formats.UNKNOWN
         )
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _addresses(facts: Facts, risks: Sequence[Risk]) -> dict[str, str]:
+    """Return where the page of each app is that has one."""
+    return {
+        r.app["service_principal_id"]: _app_link(r.app)
+        for r in risks
+        if r.app["service_principal_id"] not in facts.unpaged
+    }
 
 
 def _app_link(row: Record) -> str:
