@@ -191,20 +191,26 @@ def _csv(columns: tuple[str, ...], rows: Rows) -> bytes:
 
 def _json(columns: tuple[str, ...], rows: Rows) -> bytes:
     """A JSON list of objects, one a line, with nested values in place of JSON text."""
-    one = json.JSONEncoder(ensure_ascii=False).encode
-    nested = [name in _JSON_COLUMNS for name in columns]
-    lines = [
-        one({name: _nested(value, parse) for name, value, parse in zip(columns, row, nested, strict=True)})
-        for row in rows
+    line = "{" + ", ".join(f"{json.dumps(name)}: %s" for name in columns) + "}"
+    written = [
+        _json_column(values, name in _JSON_COLUMNS)
+        for name, values in zip(columns, columns_of(rows, len(columns)), strict=True)
     ]
+    lines = [line % values for values in zip(*written, strict=True)]
     return ("[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n").encode()
 
 
-def _nested(value: Any, parse: bool) -> Any:
-    """A cell as JSON: JSON columns parsed, dates as ISO text."""
-    if parse and value is not None:
-        return json.loads(value)
-    return value.isoformat() if isinstance(value, dt.date) else value
+def _json_column(values: Sequence[Any], is_json: bool) -> list[str]:
+    """The values of one column as JSON: what is JSON already as it is, dates as ISO text."""
+    if is_json:
+        return ["null" if value is None else _one_line(value) for value in values]
+    one = json.JSONEncoder(ensure_ascii=False, default=lambda day: day.isoformat()).encode
+    return list(map(one, values))
+
+
+def _one_line(text: str) -> str:
+    """JSON as it stands in the warehouse; only what was written over several lines is written anew."""
+    return text if "\n" not in text else json.dumps(json.loads(text), ensure_ascii=False)
 
 
 def _ocsf(row: Row) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from appgov_lib import __version__, exports
 from appgov_lib.action_files import write_action_files
+from appgov_lib.lean import without_collector
 from appgov_lib.report.assets import write_assets
 from appgov_lib.report.facts import Facts, gather
 from appgov_lib.report.pages import app_pages, apps_page, index_page, site_of
@@ -42,6 +43,7 @@ class ReportResult:
     """Notebooks that stopped with an error; their pages end where they stopped."""
 
 
+@without_collector()
 def build_report(
     settings: Settings,
     as_of: dt.date,
@@ -116,6 +118,7 @@ def _write_exports(con: Any, folder: Path) -> None:
     exports.write_findings_csv(con, folder / "findings.csv", found)
     exports.write_findings_json(con, folder / "findings.json", found)
     exports.write_findings_ocsf(con, folder / "findings.ocsf.jsonl", found)
+    del found
     plan = exports.actions_of(con)
     exports.write_actions_csv(con, folder / "actions.csv", plan)
     exports.write_actions_json(con, folder / "actions.json", plan)
