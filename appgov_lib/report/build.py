@@ -140,7 +140,7 @@ def _write_pages(
     site = site_of(facts, shown)
     write_assets(folder)
     for notebook, result in zip(chosen, results, strict=True):
-        private_write(folder / f"{notebook.name}.html", render_page(result.path, notebook, asdict(site)).encode())
+        private_write(folder / f"{notebook.name}.html", render_page(result.path, notebook, asdict(site) | {"menus": site.menus}).encode())
     private_write(folder / "index.html", index_page(facts, site, shown, results).encode())
     private_write(folder / "summary.md", ticket(facts).encode())
     if single_file:

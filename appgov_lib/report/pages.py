@@ -52,6 +52,14 @@ class Site:
     made: str
     links: tuple[dict[str, str], ...]
 
+    @property
+    def menus(self) -> dict[str, list[dict[str, str]]]:
+        """The links by the menu they are in, menus in the order of their first link."""
+        found: dict[str, list[dict[str, str]]] = {}
+        for link in self.links:
+            found.setdefault(link["menu"], []).append(link)
+        return found
+
 
 def app_page_name(app_id: object, service_principal_id: str) -> str:
     """Return the file name of an app's page: the app id, or a digest where it is none (ids come from outside too)."""
@@ -67,8 +75,8 @@ def site_of(facts: Facts, notebooks: Sequence[Notebook]) -> Site:
     version, build = (facts.run.get(key, formats.UNKNOWN) for key in ("appgov_version", "build_id"))
     made = f"appgov {version}, warehouse {build}."
     links = (
-        {"href": "apps.html", "text": "All apps"},
-        *({"href": f"{n.name}.html", "text": n.title} for n in notebooks),
+        {"href": "apps.html", "text": "All apps", "menu": "Apps", "about": "Every app on one line, to search and sort."},
+        *({"href": f"{n.name}.html", "text": n.title, "menu": n.menu, "about": n.question} for n in notebooks),
     )
     return Site(formats.plain(name), facts.period.text, made, links)
 
@@ -106,6 +114,8 @@ def index_context(
         strip=svg.strip(counts),
         risks=risks[:TOP_RISKS],
         risks_left=max(len(risks) - TOP_RISKS, 0),
+        pages_left=len(facts.unpaged),
+        pages_written=len(risks) - len(facts.unpaged),
         chains=facts.details.chains[:CHAINS_SHOWN],
         chains_left=max(len(facts.details.chains) - CHAINS_SHOWN, 0),
         lanes={name: (found[:GROUPS_SHOWN], len(found)) for name, found in lanes(groups).items()},
@@ -153,7 +163,8 @@ def _tenant_parts(facts: Facts, site: Site, pages: dict[str, str]) -> dict[str, 
 def apps_page(facts: Facts, site: Site) -> str:
     """Return the page of all apps."""
     pages = _addresses(facts, apps_with_findings(facts))
-    return render("apps.html.j2", here="apps.html", up="", site=site, **all_apps(facts.apps, pages))
+    frame = {"here": "apps.html", "up": "", "site": site, "pages_left": len(facts.unpaged)}
+    return render("apps.html.j2", **frame, **all_apps(facts.apps, pages))
 
 
 def app_pages(facts: Facts, site: Site) -> dict[str, str]:
