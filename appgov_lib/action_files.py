@@ -214,8 +214,8 @@ def _most_urgent(groups: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
 def _left_out(apps: int, owners: int) -> str:
     """What the folder of tickets says where not everyone got one."""
     return (
-        f"Tickets are written for the first {MOST_TICKETS:,} of {apps:,} apps and of {owners:,} owners, in the order of "
-        "the plan.\nEvery action is in actions.csv and actions.json of the report, every owner and app in "
+        f"Tickets are written for the first {MOST_TICKETS:,} of {apps:,} apps and of {owners:,} owners, in the order "
+        "of the plan.\nEvery action is in actions.csv and actions.json of the report, every owner and app in "
         "owner-attestation.csv,\nand `appgov actions show ID` prints any action.\n"
     )
 

@@ -75,7 +75,7 @@ class _Sheet(Worksheet):  # type: ignore[misc]
 
     def _write_rows(self) -> None:
         """Write what xlsxwriter knows of before and after ours."""
-        last = self.dim_rowmax
+        last: int = self.dim_rowmax  # type: ignore[has-type]
         self.dim_rowmax = 0
         super()._write_rows()
         for part in _lines(self._held, self._width, self._form._get_xf_index()):

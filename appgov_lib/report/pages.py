@@ -75,7 +75,12 @@ def site_of(facts: Facts, notebooks: Sequence[Notebook]) -> Site:
     version, build = (facts.run.get(key, formats.UNKNOWN) for key in ("appgov_version", "build_id"))
     made = f"appgov {version}, warehouse {build}."
     links = (
-        {"href": "apps.html", "text": "All apps", "menu": "Apps", "about": "Every app on one line, to search and sort."},
+        {
+            "href": "apps.html",
+            "text": "All apps",
+            "menu": "Apps",
+            "about": "Every app on one line.",
+        },
         *({"href": f"{n.name}.html", "text": n.title, "menu": n.menu, "about": n.question} for n in notebooks),
     )
     return Site(formats.plain(name), facts.period.text, made, links)

@@ -127,8 +127,7 @@ def load_suite(folder: Path | None = None) -> Suite:
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
         notebooks, analyst = (
-            tuple(_notebook(folder, n) for n in listed)
-            for listed in (content["notebook"], content.get("analyst", []))
+            tuple(_notebook(folder, n) for n in listed) for listed in (content["notebook"], content.get("analyst", []))
         )
         workers, timeout = int(content.get("workers", 2)), int(content.get("timeout_seconds", 300))
         suite = Suite(notebooks, workers, timeout, analyst)
