@@ -138,12 +138,11 @@ def _write_pages(
 ) -> None:
     """Write the summary, the pages of the notebooks that ran, and the app pages."""
     site = site_of(facts, shown)
-    frame = asdict(site) | {"menus": site.menus}
     write_assets(folder)
     for notebook, result in zip(chosen, results, strict=True):
         private_write(
             folder / f"{notebook.name}.html",
-            render_page(result.path, notebook, frame).encode(),
+            render_page(result.path, notebook, asdict(site)).encode(),
         )
     private_write(folder / "index.html", index_page(facts, site, shown, results).encode())
     private_write(folder / "summary.md", ticket(facts).encode())

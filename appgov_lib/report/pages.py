@@ -52,14 +52,6 @@ class Site:
     made: str
     links: tuple[dict[str, str], ...]
 
-    @property
-    def menus(self) -> dict[str, list[dict[str, str]]]:
-        """The links by the menu they are in, menus in the order of their first link."""
-        found: dict[str, list[dict[str, str]]] = {}
-        for link in self.links:
-            found.setdefault(link["menu"], []).append(link)
-        return found
-
 
 def app_page_name(app_id: object, service_principal_id: str) -> str:
     """Return the file name of an app's page: the app id, or a digest where it is none (ids come from outside too)."""
