@@ -20,14 +20,17 @@ from appgov_lib.actions.chosen import from_record
 from appgov_lib.actions.requests import Request
 from appgov_lib.actions.scripts import PSEUDONYMISED, az_rest, curl, plain, powershell, pseudonymised
 from appgov_lib.errors import ConfigError
-from appgov_lib.exports import ACTION_COLUMNS, table_csv
+from appgov_lib.exports import ACTION_COLUMNS, Rows, actions_of, table_csv
 from appgov_lib.settings import private_write
 
 Row = Mapping[str, Any]
 WAVES = {1: "safe", 2: "review"}
 NOBODY = "(no owner known)"
+MOST_TICKETS = 500
+"""Of apps and of owners; nobody opens thousands of files. Those of the first actions of the plan are written."""
 _ID = re.compile(r"[0-9a-fA-F-]{36}").fullmatch
 _INERT = str.maketrans({"[": "(", "]": ")", "<": "(", ">": ")", "`": "'", "|": "/", "*": " ", "#": " ", "\\": "/"})
+_MENTION = re.compile(r"(^|\s)@(?=\w)")
 _HEADS = {
     "ps1": "$ErrorActionPreference = 'Stop'\nConnect-MgGraph -Scopes {scopes}\n",
     "curl.sh": 'set -eu\n: "${{TOKEN:?set it to an access token with {words}}}"\n',
@@ -35,13 +38,11 @@ _HEADS = {
 }
 
 
-def write_action_files(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Write everything into `folder`; the same bytes for the same plan."""
-    names = ACTION_COLUMNS
-    order = "ORDER BY priority, action_id"
-    found = con.execute(f"SELECT {', '.join(names)} FROM remediation_actions {order}").fetchall()
-    for name, content in action_files([dict(zip(names, row, strict=True)) for row in found]).items():
-        private_write(folder / name, content)
+def write_action_files(con: duckdb.DuckDBPyConnection, folder: Path, plan: Rows | None = None) -> None:
+    """Write everything into `folder`; the same bytes for the same plan. `plan` is the one read before, if it was."""
+    rows = actions_of(con) if plan is None else plan
+    for name, content in action_files([dict(zip(ACTION_COLUMNS, row, strict=True)) for row in rows]).items():
+        private_write(folder / name, content, durable=False)
 
 
 def action_files(actions: Sequence[Row]) -> dict[str, bytes]:
@@ -49,14 +50,18 @@ def action_files(actions: Sequence[Row]) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for wave, word in WAVES.items():
         chosen = [action for action in actions if action["wave"] == wave]
+        requests = [_requests_of(action) for action in chosen]
         for kind in _HEADS:
-            files[f"wave-{wave}-{word}.{kind}"] = wave_script(chosen, kind).encode()
-    for key, group in _grouped(actions, lambda action: [action["service_principal_id"] or "tenant"]).items():
+            files[f"wave-{wave}-{word}.{kind}"] = _wave_script(chosen, requests, kind).encode()
+    by_app = _grouped(actions, lambda action: [action["service_principal_id"] or "tenant"])
+    for key, group in _most_urgent(by_app).items():
         files[f"tickets/app-{_file_name(key)}.txt"] = app_ticket(group).encode()
     of_apps = [action for action in actions if action["app_id"]]  # people and settings have no owner to ask
     by_owner = _grouped(of_apps, lambda action: action["owners"] or [NOBODY])
-    for owner, group in by_owner.items():
+    for owner, group in _most_urgent(by_owner).items():
         files[f"tickets/owner-{_file_name(owner)}.txt"] = owner_ticket(owner, group).encode()
+    if max(len(by_app), len(by_owner)) > MOST_TICKETS:
+        files["tickets/README.txt"] = _left_out(len(by_app), len(by_owner)).encode()
     files["owner-attestation.csv"] = _attestation(by_owner)
     files["campaigns.csv"] = _campaigns(actions, by_owner)
     return files
@@ -65,7 +70,7 @@ def action_files(actions: Sequence[Row]) -> dict[str, bytes]:
 # ---- scripts ---------------------------------------------------------------------------------------------------------
 
 
-def wave_script(actions: Sequence[Row], kind: str) -> str:
+def _wave_script(actions: Sequence[Row], requests: Sequence[list[Request] | None], kind: str) -> str:
     """One script for a wave: `ps1`, `curl.sh` or `az.sh`. It runs from top to bottom and stops at the first error."""
     scopes = sorted({plain(str(action["permission_needed"])) for action in actions if action["permission_needed"]})
     quoted = ",".join("'" + re.sub(r"[^A-Za-z0-9._]", "", scope) + "'" for scope in scopes) or "'User.Read'"
@@ -75,20 +80,26 @@ def wave_script(actions: Sequence[Row], kind: str) -> str:
         "# `appgov actions apply` compares, keeps a journal and can take back.",
         _HEADS[kind].format(scopes=quoted, words=words or "no permission"),
     ]
-    parts += [_script_of(action, kind) for action in actions]
+    parts += [_script_of(action, sent, kind) for action, sent in zip(actions, requests, strict=True)]
     return "\n".join(parts)
 
 
-def _script_of(action: Row, kind: str) -> str:
+def _requests_of(action: Row) -> list[Request] | None:
+    """The requests of one action; None where one is not of those appgov sends."""
+    try:
+        planned = from_record({**action, "body": None, "requests": json.loads(action["requests"] or "[]")})
+    except (ConfigError, ValueError):
+        return None
+    return [part.request for part in planned.parts]
+
+
+def _script_of(action: Row, requests: list[Request] | None, kind: str) -> str:
     """The requests of one action; one that appgov would not send is left out, and the script says so."""
     title = f"{action['priority']}. {plain(str(action['title']))} (action {plain(str(action['action_id']))})"
     if str(action["curl"] or "").startswith(PSEUDONYMISED):
         return f"# {title}\n{pseudonymised(str(action['action_id']))}"
-    try:
-        planned = from_record({**action, "body": None, "requests": json.loads(action["requests"] or "[]")})
-    except (ConfigError, ValueError):
+    if requests is None:
         return f"# {title}\n# left out: it holds a request that appgov does not send\n"
-    requests: list[Request] = [part.request for part in planned.parts]
     if not requests:
         return f"# {title}\n# left out: a person has to act\n"
     if kind == "ps1":
@@ -104,7 +115,7 @@ def _script_of(action: Row, kind: str) -> str:
 def inert(text: Any) -> str:
     """A text on one line without the signs that a ticket system makes links, pictures, mentions or code of."""
     line = plain(str(text)).translate(_INERT).replace("://", ":// ")
-    return re.sub(r"(^|\s)@(?=\w)", r"\1(at) ", line)
+    return _MENTION.sub(r"\1(at) ", line) if "@" in line else line
 
 
 def app_ticket(actions: Sequence[Row]) -> str:
@@ -196,6 +207,21 @@ def _campaigns(actions: Sequence[Row], by_owner: Mapping[str, Sequence[Row]]) ->
             )
             rows.append(dict(zip(columns, values, strict=True)))
     return table_csv(columns, sorted(rows, key=lambda row: (-float(str(row["risk_removed"])), str(row["name"]))))
+
+
+def _most_urgent(groups: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
+    """The groups that get a ticket: those whose first action comes first in the plan, in the order of their keys."""
+    first = sorted(groups, key=lambda key: (int(groups[key][0]["priority"]), key))[:MOST_TICKETS]
+    return {key: groups[key] for key in sorted(first)}
+
+
+def _left_out(apps: int, owners: int) -> str:
+    """What the folder of tickets says where not everyone got one."""
+    return (
+        f"Tickets are written for the first {MOST_TICKETS:,} of {apps:,} apps and of {owners:,} owners, in the order "
+        "of the plan.\nEvery action is in actions.csv and actions.json of the report, every owner and app in "
+        "owner-attestation.csv,\nand `appgov actions show ID` prints any action.\n"
+    )
 
 
 def _grouped(actions: Iterable[Row], keys: Any) -> dict[str, list[Row]]:

@@ -11,17 +11,17 @@ import datetime as dt
 import io
 import json
 import re
-import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import xlsxwriter
 
 from appgov_lib import __version__, formats
+from appgov_lib.cells import columns_of, csv_column
+from appgov_lib.excel import Book
 from appgov_lib.settings import private_write
 
 FINDING_COLUMNS = (
@@ -79,9 +79,10 @@ ACTION_COLUMNS = (
     "finding_ids",
 )
 _JSON_COLUMNS = frozenset({"evidence", "body", "undo", "requests"})
-_FORMULA_STARTS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # full-width forms count in some spreadsheets
-_EXCEL_CELL = 32_767  # characters Excel keeps in a cell
 _USERS = re.compile("(^|_)users(_|$)")
+MOST_ROWS = 10_000
+"""Rows of a sheet: what a person sorts and filters."""
+_ROWS_AT_ONCE = 5_000
 _WIDTHS = {"title": 50, "why": 60, "steps": 60, "display_name": 30, "verify": 40, "path": 50}
 
 # OCSF 1.3 enumerations: https://schema.ocsf.io/1.3.0/classes/detection_finding
@@ -103,33 +104,52 @@ _OCSF_STATUS = {
 }
 
 Row = Mapping[str, Any]
+Rows = Sequence[tuple[Any, ...]]
 
 
-def write_findings_csv(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Write all findings, resolved ones too, as CSV (UTF-8 with a mark that Excel needs)."""
-    private_write(path, _csv(FINDING_COLUMNS, _findings(con)))
+def findings_of(con: duckdb.DuckDBPyConnection) -> Rows:
+    """All findings, most severe first, in the order of the table: what the writers below take."""
+    order = (
+        "list_position(['critical', 'high', 'medium', 'low', 'info'], severity), policy_id, display_name, finding_id"
+    )
+    return _rows(con, FINDING_COLUMNS, f"findings ORDER BY {order}")
 
 
-def write_findings_json(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+def actions_of(con: duckdb.DuckDBPyConnection) -> Rows:
+    """The action plan in its order."""
+    return _rows(con, ACTION_COLUMNS, "remediation_actions ORDER BY priority, action_id")
+
+
+def write_findings_csv(con: duckdb.DuckDBPyConnection, path: Path, rows: Rows | None = None) -> None:
+    """Write all findings, resolved ones too, as CSV (UTF-8 with a mark that Excel needs).
+
+    `rows`, here and below, are those read before, so that several files take one query.
+    """
+    private_write(path, _csv(FINDING_COLUMNS, findings_of(con) if rows is None else rows))
+
+
+def write_findings_json(con: duckdb.DuckDBPyConnection, path: Path, rows: Rows | None = None) -> None:
     """Write all findings as a JSON list of objects."""
-    private_write(path, _json(FINDING_COLUMNS, _findings(con)))
+    private_write(path, _json(FINDING_COLUMNS, findings_of(con) if rows is None else rows))
 
 
-def write_findings_ocsf(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+def write_findings_ocsf(con: duckdb.DuckDBPyConnection, path: Path, rows: Rows | None = None) -> None:
     """Write all findings as OCSF 1.3 Detection Findings (class 2004), one JSON object a line."""
     # ASCII, since many readers of line-by-line files also break lines at U+2028 or U+0085.
-    lines = [json.dumps(_ocsf(row), separators=(",", ":")) for row in _findings(con)]
+    one = json.JSONEncoder(separators=(",", ":")).encode
+    found = findings_of(con) if rows is None else rows
+    lines = [one(_ocsf(dict(zip(FINDING_COLUMNS, row, strict=True)))) for row in found]
     private_write(path, "".join(f"{line}\n" for line in lines).encode("ascii"))
 
 
-def write_actions_csv(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+def write_actions_csv(con: duckdb.DuckDBPyConnection, path: Path, rows: Rows | None = None) -> None:
     """Write the action plan as CSV, first action first."""
-    private_write(path, _csv(ACTION_COLUMNS, _actions(con)))
+    private_write(path, _csv(ACTION_COLUMNS, actions_of(con) if rows is None else rows))
 
 
-def write_actions_json(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+def write_actions_json(con: duckdb.DuckDBPyConnection, path: Path, rows: Rows | None = None) -> None:
     """Write the action plan as a JSON list of objects."""
-    private_write(path, _json(ACTION_COLUMNS, _actions(con)))
+    private_write(path, _json(ACTION_COLUMNS, actions_of(con) if rows is None else rows))
 
 
 def write_apps_csv(con: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -138,74 +158,24 @@ def write_apps_csv(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     private_write(path, _csv(columns, _rows(con, columns, "app_inventory ORDER BY service_principal_id")))
 
 
-def write_actions_xlsx(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+def write_actions_xlsx(con: duckdb.DuckDBPyConnection, path: Path, rows: Rows | None = None) -> None:
     """Write the action plan as an Excel workbook with one sheet; texts stay texts, whatever they start with."""
-    buffer = io.BytesIO()
-    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    workbook = xlsxwriter.Workbook(buffer, options)
-    # The moment of writing would make every file different.
-    workbook.set_properties({"title": "Action plan", "created": dt.datetime(2000, 1, 1, tzinfo=dt.UTC)})
-    sheet = workbook.add_worksheet("Actions")
-    head, body = workbook.add_format({"bold": True}), workbook.add_format({"text_wrap": True, "valign": "top"})
-    rows = list(_actions(con))
-    for column, name in enumerate(ACTION_COLUMNS):
-        sheet.set_column(column, column, _WIDTHS.get(name, 16))
-        sheet.write_string(0, column, name, head)
-        for line, row in enumerate(rows, start=1):
-            value = row[name]
-            if isinstance(value, int | float):
-                sheet.write_number(line, column, value, body)
-            elif value is not None:
-                sheet.write_string(line, column, _shortened(neutral(_flat(value))), body)
-    sheet.freeze_panes(1, 0)
-    sheet.autofilter(0, 0, len(rows), len(ACTION_COLUMNS) - 1)
-    workbook.close()
-    private_write(path, buffer.getvalue())
+    book = Book(path, "Action plan")
+    heads = [(name, _WIDTHS.get(name, 16)) for name in ACTION_COLUMNS]
+    found = actions_of(con) if rows is None else rows
+    note = f"Only the first {MOST_ROWS:,} of {len(found):,} actions are here; actions.csv has all."
+    book.add("Actions", heads, found[:MOST_ROWS], note if len(found) > MOST_ROWS else "")
+    book.close()
 
 
 def table_csv(columns: tuple[str, ...], rows: Iterable[Row]) -> bytes:
     """Rows as a CSV file that no spreadsheet runs anything of."""
-    return _csv(columns, rows)
+    return _csv(columns, [tuple(row[name] for name in columns) for row in rows])
 
 
-def neutral(text: str) -> str:
-    """`text` as a cell that no spreadsheet runs: on one line, and with an apostrophe before a formula sign."""
-    line = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in text)
-    visible = "".join(c for c in line if not c.isspace() and unicodedata.category(c) != "Cf")
-    return f"'{line}" if visible[:1] in _FORMULA_STARTS and visible else line
-
-
-def shortened_cell(value: object) -> str:
-    """A value as the text of one Excel cell: harmless, on one line, as long as a cell may be."""
-    return _shortened(neutral(_flat(value)))
-
-
-def _shortened(text: str) -> str:
-    """`text` as far as an Excel cell holds it; a cut is marked."""
-    mark = " [cut: the whole text is in actions.json]"
-    return text if len(text) <= _EXCEL_CELL else text[: _EXCEL_CELL - len(mark)] + mark
-
-
-def _findings(con: duckdb.DuckDBPyConnection) -> Iterable[Row]:
-    """All findings, most severe first, in the order of the table."""
-    order = (
-        "list_position(['critical', 'high', 'medium', 'low', 'info'], severity), policy_id, display_name, finding_id"
-    )
-    return _rows(con, FINDING_COLUMNS, f"findings ORDER BY {order}")
-
-
-def _actions(con: duckdb.DuckDBPyConnection) -> Iterable[Row]:
-    """The action plan in its order."""
-    return _rows(con, ACTION_COLUMNS, "remediation_actions ORDER BY priority, action_id")
-
-
-def _rows(con: duckdb.DuckDBPyConnection, columns: tuple[str, ...], source: str) -> Iterable[Row]:
-    """Rows of a table of ours as dictionaries."""
-    result = con.execute(f"SELECT {', '.join(columns)} FROM {source}").fetchall()
-    least = least_users(con)
-    if not least:
-        return [dict(zip(columns, row, strict=True)) for row in result]
-    return [{name: shown_users(name, value, least) for name, value in zip(columns, row, strict=True)} for row in result]
+def _rows(con: duckdb.DuckDBPyConnection, columns: tuple[str, ...], source: str) -> Rows:
+    """Rows of a table of ours, in the order of `columns`."""
+    return as_shown(con, columns, con.execute(f"SELECT {', '.join(columns)} FROM {source}").fetchall())
 
 
 def least_users(con: duckdb.DuckDBPyConnection) -> int:
@@ -215,45 +185,55 @@ def least_users(con: duckdb.DuckDBPyConnection) -> int:
     return int(found[0][0]) if found else 0
 
 
-def shown_users(name: str, value: Any, least: int) -> Any:
+def as_shown(con: duckdb.DuckDBPyConnection, columns: Sequence[str], rows: Rows) -> Rows:
+    """The rows with what is said in place of numbers of users that are too small to be shown."""
+    least = least_users(con)
+    if not least:
+        return rows
+    return [tuple(_shown(name, value, least) for name, value in zip(columns, row, strict=True)) for row in rows]
+
+
+def _shown(name: str, value: Any, least: int) -> Any:
     """A value, or what is said in place of a number of users that is too small to be shown."""
     counts = name == "measure" or _USERS.search(name)
     return formats.fewer(least) if counts and value == -least and not isinstance(value, bool) else value
 
 
-def _flat(value: object) -> str:
-    """A value as the text of one cell: lists joined, dates ISO, nothing for NULL."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return "; ".join(str(item) for item in value)
-    return f"{value:.15g}" if isinstance(value, float) else str(value)
-
-
-def _csv(columns: tuple[str, ...], rows: Iterable[Row]) -> bytes:
+def _csv(columns: tuple[str, ...], rows: Rows) -> bytes:
     """A CSV file; numbers stay numbers, texts are made harmless."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\r\n")
-    writer.writerow(columns)
-    for row in rows:
-        values = (row[name] for name in columns)
-        writer.writerow([_flat(v) if isinstance(v, int | float) else neutral(_flat(v)) for v in values])
-    return buffer.getvalue().encode("utf-8-sig")
+    content = io.BytesIO()
+    with io.TextIOWrapper(content, encoding="utf-8-sig", newline="", write_through=False) as text:
+        writer = csv.writer(text, lineterminator="\r\n")
+        writer.writerow(columns)
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            part = rows[start : start + _ROWS_AT_ONCE]
+            writer.writerows(zip(*map(csv_column, columns_of(part, len(columns))), strict=True))
+        text.flush()
+        return content.getvalue()
 
 
-def _json(columns: tuple[str, ...], rows: Iterable[Row]) -> bytes:
-    """A JSON list of objects with nested values in place of JSON text."""
-    listed = [{name: _nested(name, row[name]) for name in columns} for row in rows]
-    return json.dumps(listed, ensure_ascii=False, indent=2).encode() + b"\n"
+def _json(columns: tuple[str, ...], rows: Rows) -> bytes:
+    """A JSON list of objects, one a line, with nested values in place of JSON text."""
+    line = "{" + ", ".join(f"{json.dumps(name)}: %s" for name in columns) + "}"
+    written = [
+        _json_column(values, name in _JSON_COLUMNS)
+        for name, values in zip(columns, columns_of(rows, len(columns)), strict=True)
+    ]
+    lines = [line % values for values in zip(*written, strict=True)]
+    return ("[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n").encode()
 
 
-def _nested(name: str, value: Any) -> Any:
-    """A cell as JSON: JSON columns parsed, dates as ISO text."""
-    if name in _JSON_COLUMNS and value is not None:
-        return json.loads(value)
-    return value.isoformat() if isinstance(value, dt.date) else value
+def _json_column(values: Sequence[Any], is_json: bool) -> list[str]:
+    """The values of one column as JSON: what is JSON already as it is, dates as ISO text."""
+    if is_json:
+        return ["null" if value is None else _one_line(value) for value in values]
+    one = json.JSONEncoder(ensure_ascii=False, default=lambda day: day.isoformat()).encode
+    return list(map(one, values))
+
+
+def _one_line(text: str) -> str:
+    """JSON as it stands in the warehouse; only what was written over several lines is written anew."""
+    return text if "\n" not in text else json.dumps(json.loads(text), ensure_ascii=False)
 
 
 def _ocsf(row: Row) -> dict[str, Any]:

@@ -45,6 +45,8 @@ def plain(value: object, limit: int = 120) -> str:
 
 def visible(text: str) -> str:
     """Return `text` with invisible characters shown as their code point; line ends and tabs stay."""
+    if text.isprintable():
+        return text
     return "".join(f"<U+{ord(c):04X}>" if c not in "\n\t" and unicodedata.category(c) in _UNSEEN else c for c in text)
 
 

@@ -1,4 +1,4 @@
-"""Importing without what is not needed.
+"""Working without what is not needed.
 
 `rfc3987_syntax` builds a grammar when it is imported: 2.5 seconds of processor time, in every notebook kernel, to
 check internationalised web addresses in JSON schemas. nbformat brings it in through jsonschema, which does without
@@ -7,6 +7,7 @@ where it is absent; no notebook holds such an address.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,3 +26,18 @@ def without_slow_grammar() -> Iterator[None]:
     finally:
         if absent:
             del sys.modules[SLOW]
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Let nobody look for rings of dead objects inside the block.
+
+    The rows of a large tenant are millions of living objects, which the collector would walk through again and again.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

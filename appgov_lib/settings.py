@@ -168,13 +168,18 @@ def private_dir(path: Path) -> Path:
     return path
 
 
-def private_write(path: Path, content: bytes) -> None:
-    """Write `content` to `path` in one step (temporary file, then rename), mode 0600."""
+def private_write(path: Path, content: bytes, durable: bool = True) -> None:
+    """Write `content` to `path` in one step (temporary file, then rename), mode 0600.
+
+    With `durable` it is on the disk before anything else happens; thousands of small files that can be made anew need
+    not wait for that.
+    """
     private_dir(path.parent)
     temporary = path.with_name(f".{path.name}.part")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as handle:
         handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
+        if durable:
+            handle.flush()
+            os.fsync(handle.fileno())
     temporary.replace(path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from appgov_lib import formats
@@ -152,7 +152,14 @@ def records(table: Any) -> list[Record]:
     """Return the rows of a DuckDB relation or executed query, a DataFrame or a list of mappings as dictionaries."""
     if hasattr(table, "fetchall"):
         names = [column[0] for column in table.description or []]
-        table = [dict(zip(names, row, strict=True)) for row in table.fetchall()]
+        rows = table.fetchall()
+        found = [dict(zip(names, row, strict=True)) for row in rows]
+        # a database knows one thing that is not known beside NULL: not a number, in columns of decimals
+        for name, values in zip(names, zip(*rows, strict=True), strict=False):
+            if float in set(map(type, values)):
+                for row in found:
+                    row[name] = None if row[name] != row[name] else row[name]
+        return found
     elif hasattr(table, "to_dict"):
         table = table.to_dict("records")
     return [{k: None if formats.is_unknown(v) else v for k, v in row.items()} for row in table]
@@ -217,7 +224,7 @@ def table_of(
 
     A list of no rows keeps its caption and says so in words: silence is not an answer.
     """
-    found = records(rows)
+    found, total = _first(rows, limit)
     names = list(getattr(rows, "columns", found[0] if found else headings or ()))
     columns = []
     for name in names:
@@ -234,8 +241,7 @@ def table_of(
         ]
         for row in found[:limit]
     ]
-    left_out = len(found) - len(body)
-    note = f"The first {len(body):,} of {len(found):,} rows." if left_out else ""
+    note = f"The first {len(body):,} of {total:,} rows." if total > len(body) else ""
     return Table(caption, columns, body, note, empty or Table.empty)
 
 
@@ -245,8 +251,18 @@ def show(rows: Any, caption: str, columns: str = "", limit: int = 15, empty: str
     `columns` names the columns to keep, in order, separated by blanks; keyword arguments rename columns.
     """
     kept = columns.split()
-    found = [{name: row[name] for name in kept or row} for row in records(rows)]
-    return table_of(found, caption, headings, limit, empty)
+    found, total = _first(rows, limit)
+    made = table_of([{n: row[n] for n in kept or row} for row in found], caption, headings, limit, empty)
+    return replace(made, note=f"The first {len(made.rows):,} of {total:,} rows.") if total > len(made.rows) else made
+
+
+def _first(rows: Any, limit: int) -> tuple[list[Record], int]:
+    """Return the first rows and how many there are; a query of many thousand rows is not read to its end."""
+    if not hasattr(rows, "aggregate"):
+        found = records(rows)
+        return found, len(found)
+    found = records(rows.limit(limit + 1))
+    return found[:limit], len(found) if len(found) <= limit else int(rows.aggregate("count(*)").fetchall()[0][0])
 
 
 def totals(**values: Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,14 @@ def json_script(value: object) -> Markup:
     return Markup(text.translate(_JSON_ESCAPES))  # noqa: S704 - every character that could end the element is escaped
 
 
+def menus_of(links: Sequence[Mapping[str, str]]) -> dict[str, list[Mapping[str, str]]]:
+    """Return the links of the navigation by the menu they are in, menus in the order of their first link."""
+    found: dict[str, list[Mapping[str, str]]] = {}
+    for link in links:
+        found.setdefault(link.get("menu", "Pages"), []).append(link)
+    return found
+
+
 def shown(value: object) -> object:
     """Return what a template writes for a value: texts with every invisible character made visible."""
     return formats.visible(value) if type(value) is str else value
@@ -90,6 +99,7 @@ def environment() -> jinja2.Environment:
     made.globals.update(
         count=formats.count, change=formats.change, arrow=formats.arrow, measure=formats.measure, policy_of=policy_of
     )
+    made.globals["menus_of"] = menus_of
     # Style and script are ours, and escaping would change the bytes the policy's hashes speak of.
     made.globals["asset"] = lambda name: Markup(asset(name))  # noqa: S704
     return made

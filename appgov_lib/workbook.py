@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
-import xlsxwriter
 
-from appgov_lib.exports import least_users, shortened_cell, shown_users
-from appgov_lib.settings import private_write
+from appgov_lib.excel import Book
+from appgov_lib.exports import MOST_ROWS, as_shown
 
-MOST_ROWS = 100_000
-"""Rows of a sheet; Excel keeps a million, and few readers want them. The tables themselves hold the rest."""
 SHEETS: Mapping[str, str] = {
     "Findings": "SELECT severity, state, policy_title, display_name, subject, reason, confidence, measure, threshold, "
     "first_seen, last_seen, policy_id, app_id, service_principal_id, finding_id FROM findings ORDER BY "
@@ -44,36 +39,18 @@ SHEETS: Mapping[str, str] = {
     "Coverage": "SELECT source, status, rows, from_at, to_at, reason, what_is_lost FROM coverage ORDER BY source",
 }
 """Sheet and query, in their order."""
+REST = "findings.csv, actions.csv and apps.csv have every row, the warehouse every table"
 _WIDE = frozenset({"reason", "story", "why", "steps", "usage_reason", "what_is_lost", "title", "verify", "recommended"})
-_OPTIONS = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
 
 
 def write_workbook(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Write the workbook; the same warehouse gives the same bytes."""
-    buffer = io.BytesIO()
-    workbook = xlsxwriter.Workbook(buffer, _OPTIONS)
-    # The moment of writing would make every file different.
-    workbook.set_properties({"title": "App governance", "created": dt.datetime(2000, 1, 1, tzinfo=dt.UTC)})
-    head, body = workbook.add_format({"bold": True}), workbook.add_format({"text_wrap": True, "valign": "top"})
-    least = least_users(con)
+    book = Book(path, "App governance")
     for name, query in SHEETS.items():
         result = con.execute(f"{query} LIMIT {MOST_ROWS + 1}")
         columns = [column[0] for column in result.description or []]
-        rows = result.fetchall()
-        sheet = workbook.add_worksheet(name)
-        for place, column in enumerate(columns):
-            sheet.set_column(place, place, 60 if column in _WIDE else 18)
-            sheet.write_string(0, place, column.replace("_", " "), head)
-        for line, row in enumerate(rows[:MOST_ROWS], start=1):
-            for place, given in enumerate(row):
-                value = shown_users(columns[place], given, least) if least else given
-                if isinstance(value, int | float) and not isinstance(value, bool):
-                    sheet.write_number(line, place, value, body)
-                elif value is not None:
-                    sheet.write_string(line, place, shortened_cell(value), body)
-        if len(rows) > MOST_ROWS:
-            sheet.write_string(MOST_ROWS + 1, 0, f"Only the first {MOST_ROWS:,} rows are here.", head)
-        sheet.freeze_panes(1, 0)
-        sheet.autofilter(0, 0, max(1, min(len(rows), MOST_ROWS)), len(columns) - 1)
-    workbook.close()
-    private_write(path, buffer.getvalue())
+        rows = as_shown(con, columns, result.fetchall())
+        heads = [(column.replace("_", " "), 60 if column in _WIDE else 18) for column in columns]
+        note = f"Only the first {MOST_ROWS:,} rows are here; {REST}." if len(rows) > MOST_ROWS else ""
+        book.add(name, heads, rows[:MOST_ROWS], note)
+    book.close()

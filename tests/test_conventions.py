@@ -54,6 +54,7 @@ ROOMS = [
     ["charts"],
     ["notebook"],
     ["runner"],
+    ["cells", "excel"],
     ["exports"],
     ["workbook"],
     ["action_files"],

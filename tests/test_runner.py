@@ -273,10 +273,12 @@ def test_a_page_shows_prose_and_output_but_no_code(tmp_path):
 
 
 def test_a_page_asks_nobody_for_anything(tmp_path):
-    page = page_of(tmp_path, new_markdown_cell("# Usage"))
-    outside = re.findall(r'(?:src|href)="([^"#]*)"', re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL))
-    assets = ["assets/tables.css", "assets/tables.js", "assets/plotly.min.js"]
-    assert outside == ["data:,", *assets, "index.html"]
+    figure = {"data": [{"type": "bar"}], "layout": {}}
+    drawn = ran_cell(new_output("display_data", {"application/vnd.plotly.v1+json": figure}))
+    for cell, more in ((new_markdown_cell("# Usage"), []), (drawn, ["assets/plotly.min.js"])):
+        page = page_of(tmp_path, cell)
+        outside = re.findall(r'(?:src|href)="([^"#]*)"', re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL))
+        assert outside == ["data:,", "assets/tables.css", "assets/tables.js", *more, "index.html"]
     assert not re.search(r"https?://|requirejs|mathjax|mermaid", page, re.IGNORECASE)
 
 

@@ -44,18 +44,15 @@ SECTIONS = (
 
 def app_context(facts: Facts, service_principal_id: str) -> dict[str, Any]:
     """Return everything the template of an app page needs."""
-    findings = [f for f in facts.findings if f["service_principal_id"] == service_principal_id]
+    findings = facts.findings_of.get(service_principal_id, [])
     app = facts.inventory.get(service_principal_id, {})
     app_id = findings[0]["app_id"] if findings else app["app_id"]
     named = findings[0]["display_name"] if findings else ""
     own = {f["finding_id"] for f in findings}
     # what is to be done about a person or the tenant belongs here as well where a finding about the app asks for it
-    actions = [
-        a
-        for a in facts.actions
-        if a["service_principal_id"] == service_principal_id
-        or (not a["app_id"] and not own.isdisjoint(a["finding_ids"] or ()))
-    ]
+    beside = [a for a in facts.actions_of_no_app if not own.isdisjoint(a["finding_ids"] or ())]
+    actions = [a for a in facts.actions_of.get(service_principal_id, []) if a not in beside]
+    actions = sorted([*actions, *beside], key=lambda action: action["priority"])
     return {
         "app": app,
         "name": formats.plain(named or app.get("display_name") or app_id, 200),

@@ -42,12 +42,16 @@ SHOWN_PLAIN = 100
 
 def all_apps(rows: list[Record], pages: dict[str, str]) -> dict[str, Any]:
     """Return what the template needs: columns, rows as text and sort key, and the first rows as a plain table."""
+    hrefs = [pages.get(row["service_principal_id"], "") for row in rows]
     written = [
-        [
-            _pair(row.get(name), column, pages.get(row["service_principal_id"], "") if name == "display_name" else "")
-            for name, column in COLUMNS.items()
-        ]
-        for row in rows
+        list(pairs)
+        for pairs in zip(
+            *(
+                _pairs([row.get(name) for row in rows], column, hrefs if name == "display_name" else [])
+                for name, column in COLUMNS.items()
+            ),
+            strict=True,
+        )
     ]
     columns = [
         {"title": column.heading, "numeric": column.numeric, "hidden": name in HIDDEN}
@@ -72,6 +76,17 @@ def first_apps(rows: list[Record], pages: dict[str, str]) -> Table:
         SHOWN_PLAIN,
         links={"display_name": lambda _: next(addresses)},
     )
+
+
+def _pairs(values: list[Any], column: Column, hrefs: list[str]) -> list[list[str]]:
+    """Write the values of one column; one that comes again is not written again."""
+    if hrefs:
+        return [_pair(value, column, href) for value, href in zip(values, hrefs, strict=True)]
+    known: dict[Any, list[str]] = {}
+    for value in values:
+        if value not in known:
+            known[value] = _pair(value, column, "")
+    return [known[value] for value in values]
 
 
 def _pair(value: Any, column: Column, href: str) -> list[str]:

@@ -61,7 +61,11 @@ def pages_asked(facts: Facts, asked: Asked) -> AppPages:
         if given.lower() not in known:
             raise ConfigError(f"There is no app {given!r} in the warehouse; apps.csv of a report lists all, with ids.")
     chosen = facts.apps if asked.every else [known[given.lower()] for given in asked.ids]
-    taken = {app_page_name(f["app_id"], f["service_principal_id"]) for f in facts.findings if not facts.is_tenant(f)}
+    taken = {
+        app_page_name(f["app_id"], f["service_principal_id"])
+        for f in facts.findings
+        if not facts.is_tenant(f) and f["service_principal_id"] not in facts.unpaged
+    }
     names: dict[str, str] = {}
     for app in chosen:
         name = app_page_name(app["app_id"], app["service_principal_id"])

@@ -10,12 +10,14 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from appgov_lib import __version__, exports, privacy
 from appgov_lib.action_files import write_action_files
+from appgov_lib.lean import without_collector
 from appgov_lib.report.asked import NOTHING, AppPages, Asked, pages_asked
 from appgov_lib.report.assets import write_assets
 from appgov_lib.report.facts import Facts, gather
@@ -43,6 +45,7 @@ class ReportResult:
     """Notebooks that stopped with an error; their pages end where they stopped."""
 
 
+@without_collector()
 def build_report(
     settings: Settings,
     as_of: dt.date,
@@ -81,24 +84,27 @@ def build_report(
         folder = final.with_name(f".{final.name}.building")
         shutil.rmtree(folder, ignore_errors=True)
         parameters = {"tenant": settings.tenant, "as_of": facts.period.as_of.isoformat(), "days": days}
-        results = execute(
-            settings,
-            chosen,
-            parameters,
-            folder / "notebooks",
-            workers=suite.workers,
-            timeout_seconds=suite.timeout_seconds,
-            progress=say,
-            home=shown_as.home,
-        )
-        say("Writing pages and files ...")
-        _write_exports(con, folder)
+        # the files need the database and this process, the notebooks processes of their own: both at once
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            files = beside.submit(_write_exports, con, folder)
+            results = execute(
+                settings,
+                chosen,
+                parameters,
+                folder / "notebooks",
+                workers=suite.workers,
+                timeout_seconds=suite.timeout_seconds,
+                progress=say,
+                home=shown_as.home,
+            )
+            say("Writing pages and files ...")
+            files.result()
         if only and privacy.told(final) == privacy.told_of(facts.run):
             _carry_over(final, folder, [n for n in suite.notebooks if n not in chosen])
         shown = [n for n in suite.notebooks if n in chosen or (folder / f"{n.name}.html").exists()]
         _write_pages(facts, folder, chosen, shown, results, single_file, more)
         for name, page in more.written(con, facts, site_of(facts, shown)):
-            private_write(folder / "apps" / name, page.encode())
+            private_write(folder / "apps" / name, page.encode(), durable=False)
     if pdf and (gone_wrong := print_pdf(folder / "index.html", folder / "summary.pdf")):
         say(gone_wrong)
     manifest = _manifest(settings, facts, suite, parameters, results, now)
@@ -116,15 +122,18 @@ def build_report(
 
 def _write_exports(con: Any, folder: Path) -> None:
     """Write findings and actions as files."""
-    exports.write_findings_csv(con, folder / "findings.csv")
-    exports.write_findings_json(con, folder / "findings.json")
-    exports.write_findings_ocsf(con, folder / "findings.ocsf.jsonl")
-    exports.write_actions_csv(con, folder / "actions.csv")
-    exports.write_actions_json(con, folder / "actions.json")
-    exports.write_actions_xlsx(con, folder / "actions.xlsx")
+    found = exports.findings_of(con)
+    exports.write_findings_csv(con, folder / "findings.csv", found)
+    exports.write_findings_json(con, folder / "findings.json", found)
+    exports.write_findings_ocsf(con, folder / "findings.ocsf.jsonl", found)
+    del found
+    plan = exports.actions_of(con)
+    exports.write_actions_csv(con, folder / "actions.csv", plan)
+    exports.write_actions_json(con, folder / "actions.json", plan)
+    exports.write_actions_xlsx(con, folder / "actions.xlsx", plan)
     exports.write_apps_csv(con, folder / "apps.csv")
     write_workbook(con, folder / "report.xlsx")
-    write_action_files(con, folder / "actions")
+    write_action_files(con, folder / "actions", plan)
 
 
 def _write_pages(
@@ -140,14 +149,17 @@ def _write_pages(
     site = site_of(facts, shown)
     write_assets(folder)
     for notebook, result in zip(chosen, results, strict=True):
-        private_write(folder / f"{notebook.name}.html", render_page(result.path, notebook, asdict(site)).encode())
+        private_write(
+            folder / f"{notebook.name}.html",
+            render_page(result.path, notebook, asdict(site)).encode(),
+        )
     private_write(folder / "index.html", index_page(facts, site, shown, results).encode())
     private_write(folder / "summary.md", ticket(facts).encode())
     if single_file:
         private_write(folder / "report.html", single_page(facts, site, shown, results).encode())
     private_write(folder / "apps.html", apps_page(facts, site, more.hrefs).encode())
     for name, page in app_pages(facts, site).items():
-        private_write(folder / "apps" / name, page.encode())
+        private_write(folder / "apps" / name, page.encode(), durable=False)
     private_dir(folder / "apps")
 
 

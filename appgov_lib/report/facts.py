@@ -6,6 +6,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from appgov_lib.tables import Record, records
 
 Ask = Callable[[str], list[Record]]
 SQL = Path(__file__).parent / "sql"
+MOST_APP_PAGES = 250
+"""Apps with a page unless more are asked for: what a reader gets through, and a large tenant has thousands."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,23 @@ class Facts:
     """Every service principal with what the page of all apps shows, worst first."""
     details: Details = field(default_factory=Details)
     overview: Overview = field(default_factory=Overview)
+    unpaged: frozenset[str] = frozenset()
+    """Apps with an open finding that have no page of their own, because there are too many: service principal ids."""
+
+    @cached_property
+    def findings_of(self) -> Grouped:
+        """Open findings by service principal id."""
+        return grouped(self.findings, "service_principal_id")
+
+    @cached_property
+    def actions_of(self) -> Grouped:
+        """Actions by service principal id, in the plan's order."""
+        return grouped(self.actions, "service_principal_id")
+
+    @cached_property
+    def actions_of_no_app(self) -> list[Record]:
+        """Actions about people and settings."""
+        return [action for action in self.actions if not action["app_id"]]
 
     def is_tenant(self, finding: Record) -> bool:
         """Whether a finding is about the tenant's settings: it names the tenant where others name an app."""
@@ -86,6 +106,10 @@ def gather(con: Any, as_of: dt.date, days: int) -> Facts:
         "SELECT source, count(DISTINCT day) FROM covered_days WHERE day BETWEEN ? AND ? GROUP BY ALL ORDER BY ALL",
         [period.start, period.as_of],
     ).fetchall()
+    findings = ask_file("open_findings")
+    worst = list(dict.fromkeys(f["service_principal_id"] for f in findings))
+    unpaged = frozenset(worst[MOST_APP_PAGES:])
+    chosen = _rows_of(worst[:MOST_APP_PAGES]) if unpaged else OPEN
     return Facts(
         period=period,
         tenant=_first(ask("SELECT display_name, default_domain, tenant_id FROM stg_organization ORDER BY tenant_id")),
@@ -94,7 +118,7 @@ def gather(con: Any, as_of: dt.date, days: int) -> Facts:
         covered_days=dict(covered),
         rejected_rows=con.sql("SELECT count(*) FROM rejected_records").fetchall()[0][0],
         unrecognised=ask("FROM unrecognised_values ORDER BY records DESC, source, column_name, value"),
-        findings=ask_file("open_findings"),
+        findings=findings,
         resolved=ask("FROM findings WHERE state = 'resolved' ORDER BY policy_id, display_name, finding_id"),
         excepted=ask("FROM findings WHERE state = 'excepted' ORDER BY policy_id, display_name, finding_id"),
         skipped=ask("FROM skipped_checks ORDER BY policy_id"),
@@ -117,15 +141,20 @@ def gather(con: Any, as_of: dt.date, days: int) -> Facts:
         anomalies=grouped(ask("FROM anomalies WHERE is_anomaly ORDER BY app_id, day, metric"), "app_id"),
         apps=ask_file("all_apps"),
         overview=gather_overview(ask, ask_file),
-        **_of_each_app(ask, ask_file),
+        unpaged=unpaged,
+        **_of_each_app(*_asking(con, period, chosen)),
     )
 
 
 def for_apps(con: Any, facts: Facts, service_principal_ids: Sequence[str]) -> Facts:
     """Return the facts with those about single apps read anew: for these apps, whether they have a finding or not."""
+    return replace(facts, **_of_each_app(*_asking(con, facts.period, _rows_of(service_principal_ids))))
+
+
+def _rows_of(service_principal_ids: Sequence[str]) -> str:
+    """Return the query for the apps with these ids."""
     listed = ", ".join("'" + name.replace("'", "''") + "'" for name in service_principal_ids)
-    chosen = f"(FROM app_inventory WHERE service_principal_id IN ({listed}))"
-    return replace(facts, **_of_each_app(*_asking(con, facts.period, chosen)))
+    return f"(FROM app_inventory WHERE service_principal_id IN ({listed}))"
 
 
 def _asking(con: Any, period: Period, chosen: str = OPEN) -> tuple[Ask, Ask]:

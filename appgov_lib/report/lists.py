@@ -41,7 +41,7 @@ def findings_table(facts: Facts, severity: str, pages: dict[str, str]) -> Table:
             "first_seen": Column("First seen", "date"),
         },
         FINDINGS_SHOWN,
-        links={"display_name": lambda _: pages[next(owners)]},
+        links={"display_name": lambda _: pages.get(next(owners), "")},
     )
 
 

@@ -24,6 +24,7 @@ from appgov_lib.report.lists import (
 )
 from appgov_lib.report.summary import (
     TOP_RISKS,
+    Risk,
     action_groups,
     apps_with_findings,
     caution,
@@ -66,8 +67,13 @@ def site_of(facts: Facts, notebooks: Sequence[Notebook]) -> Site:
     version, build = (facts.run.get(key, formats.UNKNOWN) for key in ("appgov_version", "build_id"))
     made = f"appgov {version}, warehouse {build}.{_people_shown(facts.run)}"
     links = (
-        {"href": "apps.html", "text": "All apps"},
-        *({"href": f"{n.name}.html", "text": n.title} for n in notebooks),
+        {
+            "href": "apps.html",
+            "text": "All apps",
+            "menu": "Apps",
+            "about": "Every app on one line.",
+        },
+        *({"href": f"{n.name}.html", "text": n.title, "menu": n.menu, "about": n.question} for n in notebooks),
     )
     return Site(formats.plain(name), facts.period.text, made, links)
 
@@ -92,7 +98,9 @@ def index_context(
     groups = action_groups(facts.actions)
     counts = severities(facts)
     said, has_gaps = coverage_line(facts)
-    pages = {r.app["service_principal_id"]: "#consent" if facts.is_tenant(r.app) else _app_link(r.app) for r in risks}
+    pages = _addresses(facts, risks) | {
+        r.app["service_principal_id"]: "#consent" for r in risks if facts.is_tenant(r.app)
+    }
     return dict(
         here="index.html",
         up="",
@@ -110,6 +118,8 @@ def index_context(
         strip=svg.strip(counts),
         risks=risks[:TOP_RISKS],
         risks_left=max(len(risks) - TOP_RISKS, 0),
+        pages_left=len(facts.unpaged),
+        pages_written=len(risks) - len(facts.unpaged),
         chains=facts.details.chains[:CHAINS_SHOWN],
         chains_left=max(len(facts.details.chains) - CHAINS_SHOWN, 0),
         lanes={name: (found[:GROUPS_SHOWN], len(found)) for name, found in lanes(groups).items()},
@@ -155,9 +165,10 @@ def _tenant_parts(facts: Facts, site: Site, pages: dict[str, str]) -> dict[str, 
 
 
 def apps_page(facts: Facts, site: Site, more: Mapping[str, str]) -> str:
-    """Return the page of all apps; `more` are addresses of pages of apps without a finding."""
-    pages = dict(more) | {r.app["service_principal_id"]: _app_link(r.app) for r in apps_with_findings(facts)}
-    return render("apps.html.j2", here="apps.html", up="", site=site, **all_apps(facts.apps, pages))
+    """Return the page of all apps; `more` are addresses of pages of apps without a finding, or of too many with one."""
+    pages = dict(more) | _addresses(facts, apps_with_findings(facts))
+    frame = {"here": "apps.html", "up": "", "site": site, "pages_left": len(facts.unpaged - more.keys())}
+    return render("apps.html.j2", **frame, **all_apps(facts.apps, pages))
 
 
 def app_pages(facts: Facts, site: Site) -> dict[str, str]:
@@ -170,7 +181,7 @@ def app_contexts(facts: Facts, site: Site) -> dict[str, dict[str, Any]]:
     found = {}
     for risk in apps_with_findings(facts):
         row = risk.app
-        if facts.is_tenant(row):
+        if facts.is_tenant(row) or row["service_principal_id"] in facts.unpaged:
             continue
         name = app_page_name(row["app_id"], row["service_principal_id"])
         frame = {"here": f"apps/{name}", "up": "../", "site": site, "facts": facts}
@@ -191,6 +202,15 @@ def owner_names(facts: Facts, service_principal_id: str) -> str:
             else formats.UNKNOWN
         )
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _addresses(facts: Facts, risks: Sequence[Risk]) -> dict[str, str]:
+    """Return where the page of each app is that has one."""
+    return {
+        r.app["service_principal_id"]: _app_link(r.app)
+        for r in risks
+        if r.app["service_principal_id"] not in facts.unpaged
+    }
 
 
 def _app_link(row: Record) -> str:

@@ -51,6 +51,12 @@ def figure_parts(bundle: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def has_figures(book: Any) -> bool:
+    """Whether a notebook shows a figure: only then does its page need plotly, which is far larger than the page."""
+    outputs = (output for cell in book.cells for output in cell.get("outputs", []))
+    return any(PLOTLY_MIME in output.get("data", {}) for output in outputs)
+
+
 @cache
 def _exporter() -> Any:
     """Return the nbconvert exporter with our template, escaping everything by default."""
@@ -70,7 +76,8 @@ def _exporter() -> Any:
             made.finalize = ours.finalize
             made.filters.update({k: v for k, v in ours.filters.items() if k not in made.filters})
             made.globals.update(ours.globals)
-            made.globals.update(figure_parts=figure_parts, plotly_mime=PLOTLY_MIME, colours=theme.exchange())
+            made.globals.update(figure_parts=figure_parts, has_figures=has_figures)
+            made.globals.update(plotly_mime=PLOTLY_MIME, colours=theme.exchange())
             return made
 
         def from_notebook_node(self, nb: Any, resources: Any = None, **more: Any) -> Any:

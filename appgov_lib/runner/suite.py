@@ -35,6 +35,8 @@ class Notebook:
     """What it answers, in one sentence."""
     path: Path
     """The source, which is only read."""
+    menu: str = "Pages"
+    """The part of a report's navigation it is in."""
 
     @property
     def parameters(self) -> dict[str, type]:
@@ -112,6 +114,12 @@ def notebooks_dir() -> Path:
     raise ConfigError(f"The notebooks are missing beside {package}; install appgov again.")
 
 
+def _notebook(folder: Path, entry: Mapping[str, str]) -> Notebook:
+    """Return the notebook of one entry of the suite file."""
+    path = folder / f"{entry['name']}.ipynb"
+    return Notebook(entry["name"], entry["title"], entry["question"], path, entry.get("menu", Notebook.menu))
+
+
 def load_suite(folder: Path | None = None) -> Suite:
     """Read `suite.toml` of `folder` (default: the notebooks shipped); raises `ConfigError` for what cannot be run."""
     folder = folder or notebooks_dir()
@@ -119,8 +127,7 @@ def load_suite(folder: Path | None = None) -> Suite:
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
         notebooks, analyst = (
-            tuple(Notebook(n["name"], n["title"], n["question"], folder / f"{n['name']}.ipynb") for n in listed)
-            for listed in (content["notebook"], content.get("analyst", []))
+            tuple(_notebook(folder, n) for n in listed) for listed in (content["notebook"], content.get("analyst", []))
         )
         workers, timeout = int(content.get("workers", 2)), int(content.get("timeout_seconds", 300))
         suite = Suite(notebooks, workers, timeout, analyst)

@@ -27,6 +27,14 @@
         show(stored(next) || next);
       });
     }
+    // One menu at a time; Escape or a click elsewhere closes it.
+    var menus = document.querySelectorAll(".menu");
+    function close(but) { menus.forEach(function (menu) { if (menu !== but) { menu.open = false; } }); }
+    document.addEventListener("click", function (event) { close(event.target.closest(".menu")); });
+    document.addEventListener("keydown", function (event) {
+      var open = document.querySelector(".menu[open]");
+      if (event.key === "Escape" && open) { close(); open.querySelector("summary").focus(); }
+    });
     document.querySelectorAll("details").forEach(function (box) {
       addEventListener("beforeprint", function () { box.dataset.was = box.open ? "1" : ""; box.open = true; });
       addEventListener("afterprint", function () { box.open = box.dataset.was === "1"; });
