@@ -29,7 +29,7 @@ lab: $(RUNTIME) ## open the notebooks in JupyterLab, on the sample tenant
 	@APPGOV_HOME="$${APPGOV_HOME:-$$PWD}" $(IN_VENV) -m jupyterlab --notebook-dir=notebooks --LabApp.default_url=/lab/tree/00_start.ipynb
 
 test: $(DEV) ## run every test (PYTEST_ARGS='-k name' for some of them)
-	@$(IN_VENV) -m pytest -n auto $(PYTEST_ARGS)
+	@$(IN_VENV) -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 check: $(DEV) ## the one definition of clean: format, lint, types, docstrings, generated docs, tests
 	@sh tools/check.sh

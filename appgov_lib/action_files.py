@@ -52,7 +52,7 @@ def action_files(actions: Sequence[Row]) -> dict[str, bytes]:
         chosen = [action for action in actions if action["wave"] == wave]
         requests = [_requests_of(action) for action in chosen]
         for kind in _HEADS:
-            files[f"wave-{wave}-{word}.{kind}"] = _wave_script(chosen, requests, kind).encode()
+            files[f"wave-{wave}-{word}.{kind}"] = wave_script(chosen, kind, requests).encode()
     by_app = _grouped(actions, lambda action: [action["service_principal_id"] or "tenant"])
     for key, group in _most_urgent(by_app).items():
         files[f"tickets/app-{_file_name(key)}.txt"] = app_ticket(group).encode()
@@ -70,8 +70,12 @@ def action_files(actions: Sequence[Row]) -> dict[str, bytes]:
 # ---- scripts ---------------------------------------------------------------------------------------------------------
 
 
-def _wave_script(actions: Sequence[Row], requests: Sequence[list[Request] | None], kind: str) -> str:
-    """One script for a wave: `ps1`, `curl.sh` or `az.sh`. It runs from top to bottom and stops at the first error."""
+def wave_script(actions: Sequence[Row], kind: str, requests: Sequence[list[Request] | None] | None = None) -> str:
+    """One script for a wave: `ps1`, `curl.sh` or `az.sh`. It runs from top to bottom and stops at the first error.
+
+    `requests` are those of each action where they were read before.
+    """
+    requests = [_requests_of(action) for action in actions] if requests is None else requests
     scopes = sorted({plain(str(action["permission_needed"])) for action in actions if action["permission_needed"]})
     quoted = ",".join("'" + re.sub(r"[^A-Za-z0-9._]", "", scope) + "'" for scope in scopes) or "'User.Read'"
     words = re.sub(r"[^A-Za-z0-9._ ]", "", " ".join(scopes))

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import duckdb
+
 from appgov_lib import formats
 from appgov_lib.templating import render
 
@@ -258,7 +260,7 @@ def show(rows: Any, caption: str, columns: str = "", limit: int = 15, empty: str
 
 def _first(rows: Any, limit: int) -> tuple[list[Record], int]:
     """Return the first rows and how many there are; a query of many thousand rows is not read to its end."""
-    if not hasattr(rows, "aggregate"):
+    if not isinstance(rows, duckdb.DuckDBPyRelation):
         found = records(rows)
         return found, len(found)
     found = records(rows.limit(limit + 1))

@@ -247,11 +247,12 @@ def test_no_sheet_tells_a_small_number_of_users(report):
     numbers: dict[str, set[str]] = {}
     heading: dict[str, str] = {}
     with zipfile.ZipFile(report / "report.xlsx") as book:
-        strings = re.findall(r"<si><t[^>]*>(.*?)</t></si>", book.read("xl/sharedStrings.xml").decode(), re.DOTALL)
+        shared = re.findall(r"<si><t[^>]*>(.*?)</t></si>", book.read("xl/sharedStrings.xml").decode(), re.DOTALL)
+        cells = r'<c r="([A-Z]+)(\d+)"[^>]*?>(?:<v>(.*?)</v>|<is><t[^>]*>(.*?)</t></is>)</c>'
         for name in sorted(book.namelist()):
-            for cell in re.finditer(r'<c r="([A-Z]+)(\d+)"[^>]*?(t="s")?><v>(.*?)</v>', book.read(name).decode()):
-                column, line, is_text, value = cell.groups()
-                value = strings[int(value)] if is_text else value
+            for cell in re.finditer(cells, book.read(name).decode(), re.DOTALL):
+                column, line, value, text = cell.groups()
+                value = shared[int(value)] if 't="s"' in cell[0] else text if value is None else value
                 if line == "1":
                     heading[column] = value
                 elif re.search(r"(^| )users( |$)", heading[column]):

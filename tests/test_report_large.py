@@ -43,10 +43,10 @@ def test_only_the_worst_apps_have_a_page_and_the_report_says_how_to_get_others(
     assert MOST - 1 <= len(contexts) <= MOST
     assert len(facts.unpaged) == len({f["service_principal_id"] for f in facts.findings}) - MOST
     assert set(facts.inventory) < set(every.inventory)
-    index, apps = index_page(facts, site, [], []), apps_page(facts, site)
+    index, apps = index_page(facts, site, [], []), apps_page(facts, site, {})
     assert f"The {MOST} worst have a page of their own" in index
     assert "have no page of their own" in apps
-    assert "have no page of their own" not in apps_page(every, site)
+    assert "have no page of their own" not in apps_page(every, site, {})
     for name in names:
         assert (f"apps/{name}" in index) <= (name in contexts)
         assert (f"apps/{name}" in apps) == (name in contexts)
