@@ -28,6 +28,11 @@ for name in [name for name in os.environ if name.startswith(("APPGOV_", "AZURE_"
 os.environ["AZURE_TOKEN_CREDENTIALS"] = "EnvironmentCredential"  # never ask a metadata service
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than cores: many tests wait for the processes they start, or for a retry."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(autouse=True)
 def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any connection to an address that is not loopback fails the test."""

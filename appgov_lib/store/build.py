@@ -170,8 +170,9 @@ def make_models(
         _run(con, model, files, as_of, days)
         results[model.name] = check_table(con, model)
 
+    read = reads(models)
     waiting = {
-        model.name: {model.name, *(name for name, read in reads(models).items() if model.name in read)}
+        model.name: {model.name, *(name for name, tables in read.items() if model.name in tables)}
         for model in models
         if model.temp
     }
