@@ -72,8 +72,9 @@ def test_what_was_never_granted_is_no_longer_asked_for(audience: str, dispositio
     assert one(own(), gone)[0].action_type == "review_app"
 
 
-def test_our_own_app_is_stopped_in_other_tenants_too():
-    here, everywhere = made(own("AzureADMultipleOrgs"), finding("disable_sign_in"))
+@pytest.mark.parametrize("asked", ["disable_sign_in", "end_abuse"])
+def test_our_own_app_is_stopped_in_other_tenants_too(asked: str):
+    here, everywhere = made(own("AzureADMultipleOrgs"), finding(asked))
     assert (here.action_type, everywhere.action_type) == ("disable_sign_in", "deactivate_registration")
     assert json.loads(everywhere.requests or "")[0]["body"] == {"isDisabled": True}
     (alone,) = made(own(), finding("disable_sign_in"))
@@ -84,14 +85,15 @@ def test_our_own_app_is_stopped_in_other_tenants_too():
     assert unused.action_type == "disable_sign_in"
 
 
-def test_an_abused_app_known_from_logs_alone_is_blocked():
+@pytest.mark.parametrize("asked", ["disable_sign_in", "end_abuse"])
+def test_an_abused_app_known_from_logs_alone_is_blocked(asked: str):
     absent = replace(EMPTY, apps={})
-    action, (request,) = one(absent, finding("disable_sign_in", listed_as="rclone"))
+    action, (request,) = one(absent, finding(asked, listed_as="rclone"))
     assert (request["method"], request["path"]) == ("POST", "/v1.0/servicePrincipals")
     assert request["body"] == {"appId": APP, "accountEnabled": False}
     assert request["undo"]["path"] == f"/v1.0/servicePrincipals(appId='{APP}')"
     assert (action.title, action.reversible) == (f"Block {APP} (rclone) before anybody consents to it", True)
-    unnamed = replace(finding("disable_sign_in"), app_id="not an id")
+    unnamed = replace(finding(asked), app_id="not an id")
     assert one(absent, unnamed)[0].action_type == "review_app"
 
 

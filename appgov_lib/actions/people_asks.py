@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import duckdb
 
 from appgov_lib.actions import people
+from appgov_lib.actions.app_asks import stop_elsewhere
 from appgov_lib.actions.ask import Ask
 from appgov_lib.actions.facts import Facts, OpenFinding, Row
 from appgov_lib.actions.requests import Change
@@ -46,10 +47,11 @@ def _secure(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
 
 
 def _end_abuse(finding: OpenFinding, facts: Facts) -> Iterator[Ask]:
-    """The app is disabled, and those who let it in get new sessions."""
+    """The app is disabled, or blocked where it is not here yet, and those who let it in get new sessions."""
     app = facts.apps.get(finding.service_principal_id)
     if app is not None and app["account_enabled"] is not False:
         yield Ask(finding, "disable_sign_in", finding.service_principal_id)
+    yield from stop_elsewhere(finding, facts)
     yield from _consenters(finding, facts)
 
 

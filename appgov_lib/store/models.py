@@ -180,9 +180,11 @@ def run_model(
     sql = model.path.read_text(encoding="utf-8")
     available: dict[str, object] = {"as_of": as_of, "days": days}
     available |= {bucket: [str(path) for path in paths] or [str(EMPTY)] for bucket, paths in files.items()}
-    wanted = duckdb.extract_statements(sql)[0].named_parameters
-    values = {name: available.get(name, [str(EMPTY)]) for name in wanted}
-    con.execute(f"CREATE OR REPLACE {step if model.temp else 'TABLE '}{model.name} AS {sql}", values)
+    (statement,) = duckdb.extract_statements(
+        f"CREATE OR REPLACE {step if model.temp else 'TABLE '}{model.name} AS {sql}"
+    )
+    values = {name: available.get(name, [str(EMPTY)]) for name in statement.named_parameters}
+    con.execute(statement, values)
 
 
 def insert_rows(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Sequence[object]]) -> None:
